@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Packages of the system: which command needs which, and their installation where `apt-get` exists.
+
+use std::{fs, process::Command};
+
+use anyhow::{Result, bail};
+
+use crate::process;
+
+/// A program that the tests or the demo call, and the package that brings it.
+struct Needed {
+    program: &'static str,
+    package: &'static str,
+    purpose: &'static str,
+}
+
+/// What a test run needs besides cargo. A program missing here shows up as skipped tests.
+const FOR_TESTS: [Needed; 4] = [
+    Needed {
+        program: "python3",
+        package: "python3",
+        purpose: "unpacks Go toolchains",
+    },
+    Needed {
+        program: "sudo",
+        package: "sudo",
+        purpose: "the child keeps the caller's identity under it",
+    },
+    Needed {
+        program: "ip",
+        package: "iproute2",
+        purpose: "brings up the loopback device of a test's network namespace",
+    },
+    Needed {
+        program: "git",
+        package: "git",
+        purpose: "modules fetched from a repository",
+    },
+];
+
+/// Packages for the tests that are not there yet.
+pub(crate) fn missing_for_tests() -> Vec<&'static str> {
+    let mut packages = Vec::new();
+    for needed in FOR_TESTS {
+        if find_program(needed.program).is_none() {
+            eprintln!("missing: {} ({})", needed.program, needed.purpose);
+            packages.push(needed.package);
+        }
+    }
+    let mut pip = Command::new("python3");
+    if !process::succeeds(pip.args(["-m", "pip", "--version"])) {
+        eprintln!("missing: pip (fetches Go toolchains)");
+        packages.push("python3-pip");
+    }
+    packages
+}
+
+/// The command that installs `packages`, for messages.
+pub(crate) fn install_command(packages: &[&str]) -> String {
+    let sudo = if process::is_root() { "" } else { "sudo " };
+    format!("{sudo}apt-get install -y {}", packages.join(" "))
+}
+
+/// Installs `packages`, through `sudo` if we are not root.
+///
+/// # Errors
+/// No `apt-get`, or it failed; the command is in the message.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if process::find_on_path("apt-get").is_none() {
+        bail!(
+            "this system has no apt-get: install the equivalent of {} by its own means",
+            packages.join(" ")
+        );
+    }
+    if !has_lists() {
+        process::run(apt_get().arg("update"))?;
+    }
+    let attempt =
+        |packages: &[&str]| process::run(apt_get().args(["install", "-y"]).args(packages));
+    eprintln!("installing {}", packages.join(" "));
+    if attempt(packages).is_err() {
+        // Lists that are there may still be too old to fetch from.
+        process::run(apt_get().arg("update"))?;
+        attempt(packages)?;
+    }
+    Ok(())
+}
+
+fn apt_get() -> Command {
+    let mut command = if process::is_root() {
+        Command::new("env")
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.arg("env");
+        sudo
+    };
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]);
+    command
+}
+
+fn has_lists() -> bool {
+    fs::read_dir("/var/lib/apt/lists").is_ok_and(|entries| {
+        entries
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
+    })
+}
+
+/// Like [`process::find_on_path`], but an unprivileged `PATH` often lacks the `sbin` directories.
+fn find_program(name: &str) -> Option<std::path::PathBuf> {
+    process::find_on_path(name).or_else(|| {
+        ["/usr/sbin", "/sbin"]
+            .into_iter()
+            .map(|directory| std::path::Path::new(directory).join(name))
+            .find(|path| process::is_executable(path))
+    })
+}
