@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Loads and attaches the kernel programs, reads their events.
+//!
+//! [`Tracer::start`] is the way in: it attaches everything that the kernel accepts to one cgroup, says in
+//! [`Tracer::missing`] what it did not accept and what is not seen because of that, and then yields
+//! [events](events::Event). All links live as long as the tracer and the process: nothing is pinned, so
+//! nothing stays behind, not even after `kill -9`.
+
+mod decode;
+mod detach;
+mod error;
+pub mod events;
+mod locks;
+mod memlock;
+mod module_files;
+mod mounts;
+mod preflight;
+mod processes;
+mod programs;
+mod redirect;
+mod ring;
+mod samples;
+mod tracefs;
+mod tracer;
+
+pub use decode::decode;
+pub use error::KernelError;
+pub use preflight::{preflight, version};
+pub use programs::{Missing, PROGRAM_NAMES};
+pub use redirect::{Heartbeat, NearEnds, RedirectedFrom, Redirector, netns_cookie};
+pub use tracer::{Options, Tracer, now};
+
+/// The kernel programs, as they ship.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("GOMOD_EBPF_OBJECT"));

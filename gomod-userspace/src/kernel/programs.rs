@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The table of kernel programs: where each attaches, what it reads, what is lost without it.
+
+use std::os::fd::BorrowedFd;
+
+use aya::{
+    Ebpf,
+    programs::{CgroupAttachMode, Program, ProgramError},
+};
+
+use super::tracefs;
+
+/// A program that could not be loaded or attached; the run goes on without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Name of the program.
+    pub program: &'static str,
+    /// What is not seen because of that.
+    pub lost: &'static str,
+    /// What the kernel said.
+    pub reason: String,
+}
+
+/// Where a program attaches.
+enum Hook {
+    /// To the traced cgroup, by a link.
+    Cgroup,
+    /// A tracepoint; `fields` are the offsets that the program relies on.
+    Tracepoint {
+        category: &'static str,
+        name: &'static str,
+        fields: &'static [(&'static str, u32)],
+    },
+}
+
+struct Entry {
+    program: &'static str,
+    hook: Hook,
+    lost: &'static str,
+    /// Without it there is nothing to tell.
+    essential: bool,
+    /// Needed only where connections are redirected.
+    redirect: bool,
+}
+
+const fn cgroup(program: &'static str, lost: &'static str, essential: bool) -> Entry {
+    Entry {
+        program,
+        hook: Hook::Cgroup,
+        lost,
+        essential,
+        redirect: false,
+    }
+}
+
+const fn redirecting(program: &'static str, lost: &'static str) -> Entry {
+    Entry {
+        redirect: true,
+        ..cgroup(program, lost, false)
+    }
+}
+
+const fn tracepoint(
+    program: &'static str,
+    category: &'static str,
+    name: &'static str,
+    fields: &'static [(&'static str, u32)],
+    lost: &'static str,
+) -> Entry {
+    Entry {
+        program,
+        hook: Hook::Tracepoint {
+            category,
+            name,
+            fields,
+        },
+        lost,
+        essential: false,
+        redirect: false,
+    }
+}
+
+const MODULES: &str = "names of module files and lock waits";
+
+const TABLE: &[Entry] = &[
+    cgroup("sock_create", "everything of the network", true),
+    cgroup("connect4", "IPv4 connections that send no packet", false),
+    cgroup("connect6", "IPv6 connections that send no packet", false),
+    redirecting(
+        "getpeername4",
+        "nothing, but processes see our listener as their IPv4 peer",
+    ),
+    redirecting(
+        "getpeername6",
+        "nothing, but processes see our listener as their IPv6 peer",
+    ),
+    cgroup("packet_out", "DNS queries and TLS ClientHellos", true),
+    cgroup("packet_in", "DNS answers, resets and TLS answers", true),
+    cgroup(
+        "tcp_ops",
+        "round-trip times, retransmissions and given-up connections",
+        false,
+    ),
+    tracepoint(
+        "socket_error",
+        "sock",
+        "inet_sk_error_report",
+        &[
+            ("error", 8),
+            ("sport", 12),
+            ("dport", 14),
+            ("family", 16),
+            ("protocol", 18),
+            ("saddr", 20),
+            ("daddr", 24),
+            ("saddr_v6", 28),
+            ("daddr_v6", 44),
+        ],
+        "error numbers of failed connections",
+    ),
+    tracepoint(
+        "connect_exit",
+        "syscalls",
+        "sys_exit_connect",
+        &[("ret", 16)],
+        "why a connection failed before its first packet",
+    ),
+    tracepoint(
+        "process_fork",
+        "sched",
+        "sched_process_fork",
+        &[("child_pid", 20)],
+        "parents of processes",
+    ),
+    tracepoint(
+        "process_exec",
+        "sched",
+        "sched_process_exec",
+        &[("filename", 8)],
+        "names and arguments of processes",
+    ),
+    tracepoint(
+        "process_exit",
+        "sched",
+        "sched_process_exit",
+        &[],
+        "when processes end",
+    ),
+    tracepoint(
+        "exit_group",
+        "syscalls",
+        "sys_enter_exit_group",
+        &[("error_code", 16)],
+        "exit codes of processes",
+    ),
+    tracepoint(
+        "openat_enter",
+        "syscalls",
+        "sys_enter_openat",
+        &[("filename", 24), ("flags", 32)],
+        MODULES,
+    ),
+    tracepoint(
+        "openat_exit",
+        "syscalls",
+        "sys_exit_openat",
+        &[("ret", 16)],
+        MODULES,
+    ),
+    tracepoint(
+        "renameat_enter",
+        "syscalls",
+        "sys_enter_renameat",
+        &[("newname", 40)],
+        MODULES,
+    ),
+    tracepoint(
+        "renameat_exit",
+        "syscalls",
+        "sys_exit_renameat",
+        &[("ret", 16)],
+        MODULES,
+    ),
+    tracepoint(
+        "unlinkat_enter",
+        "syscalls",
+        "sys_enter_unlinkat",
+        &[("pathname", 24)],
+        MODULES,
+    ),
+    tracepoint(
+        "flock_enter",
+        "syscalls",
+        "sys_enter_flock",
+        &[("fd", 16), ("cmd", 24)],
+        "waits for locks of the module cache",
+    ),
+    tracepoint(
+        "flock_exit",
+        "syscalls",
+        "sys_exit_flock",
+        &[("ret", 16)],
+        "waits for locks of the module cache",
+    ),
+];
+
+/// Names of all programs, in the order in which they are attached.
+pub const PROGRAM_NAMES: [&str; TABLE.len()] = {
+    let mut names = [""; TABLE.len()];
+    let mut index = 0;
+    while index < TABLE.len() {
+        names[index] = TABLE[index].program;
+        index += 1;
+    }
+    names
+};
+
+/// Offset of `group_dead` in `sched:sched_process_exit`, 0 if this kernel's has none.
+pub(super) fn group_dead_offset() -> u32 {
+    tracefs::format("sched", "sched_process_exit")
+        .ok()
+        .and_then(|fields| offset(&fields, "group_dead"))
+        .unwrap_or(0)
+}
+
+fn offset(fields: &[(String, u32)], name: &str) -> Option<u32> {
+    fields
+        .iter()
+        .find(|(field, _)| field == name)
+        .map(|(_, offset)| *offset)
+}
+
+/// Loads and attaches every program to `target`, one by one, those for redirecting only with `redirect`. `Err` names an essential one that was refused.
+pub(super) fn attach_all(
+    ebpf: &mut Ebpf,
+    target: BorrowedFd<'_>,
+    redirect: bool,
+) -> Result<Vec<Missing>, Missing> {
+    let mut missing = Vec::new();
+    for entry in TABLE.iter().filter(|entry| redirect || !entry.redirect) {
+        if let Err(reason) = attach(ebpf, entry, target) {
+            let lacking = Missing {
+                program: entry.program,
+                lost: entry.lost,
+                reason,
+            };
+            if entry.essential {
+                return Err(lacking);
+            }
+            missing.push(lacking);
+        }
+    }
+    Ok(missing)
+}
+
+fn attach(ebpf: &mut Ebpf, entry: &Entry, target: BorrowedFd<'_>) -> Result<(), String> {
+    if let Hook::Tracepoint {
+        category,
+        name,
+        fields,
+    } = &entry.hook
+    {
+        check_format(category, name, fields)?;
+    }
+    let program = ebpf
+        .program_mut(entry.program)
+        .ok_or_else(|| "the object does not contain it".to_owned())?;
+    load_and_attach(program, &entry.hook, target).map_err(|error| explain(&error))
+}
+
+fn check_format(category: &str, name: &str, fields: &[(&str, u32)]) -> Result<(), String> {
+    let found = tracefs::format(category, name)
+        .map_err(|error| format!("tracepoint {category}:{name} cannot be read: {error}"))?;
+    for (field, expected) in fields {
+        if offset(&found, field) != Some(*expected) {
+            return Err(format!(
+                "tracepoint {category}:{name} has its field {field} not at offset {expected}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn load_and_attach(
+    program: &mut Program,
+    hook: &Hook,
+    target: BorrowedFd<'_>,
+) -> Result<(), ProgramError> {
+    // With links, `Single` is the mode that the kernel takes; other programs on the cgroup go on working.
+    let mode = CgroupAttachMode::Single;
+    match (program, hook) {
+        (Program::CgroupSock(program), Hook::Cgroup) => {
+            program.load()?;
+            program.attach(target, mode)?;
+        }
+        (Program::CgroupSockAddr(program), Hook::Cgroup) => {
+            program.load()?;
+            program.attach(target, mode)?;
+        }
+        (Program::SockOps(program), Hook::Cgroup) => {
+            program.load()?;
+            program.attach(target, mode)?;
+        }
+        (Program::CgroupSkb(program), Hook::Cgroup) => {
+            program.load()?;
+            let Some(direction) = *program.expected_attach_type() else {
+                return Err(ProgramError::UnexpectedProgramType);
+            };
+            program.attach(target, direction, mode)?;
+        }
+        (Program::TracePoint(program), Hook::Tracepoint { category, name, .. }) => {
+            program.load()?;
+            program.attach(category, name)?;
+        }
+        _ => return Err(ProgramError::UnexpectedProgramType),
+    }
+    Ok(())
+}
+
+/// One line, with the likely cause where there is a usual one.
+fn explain(error: &ProgramError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    // The verifier's whole story is long.
+    tracing::debug!(target: "gomod_trace::kernel", "{text}");
+    let text = text.lines().next().unwrap_or_default().to_owned();
+    if let ProgramError::SyscallError(syscall) = error
+        && syscall.call == "bpf_link_create"
+        && syscall.io_error.raw_os_error() == Some(libc::EPERM)
+    {
+        return format!("{text} (another program holds the parent cgroup exclusively)");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_has_exactly_the_programs_of_the_table() {
+        let object = aya_obj_programs();
+        let mut table = PROGRAM_NAMES.to_vec();
+        table.sort_unstable();
+        assert_eq!(object, table);
+    }
+
+    /// Function symbols of the object's program sections.
+    fn aya_obj_programs() -> Vec<&'static str> {
+        use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+        let file = object::File::parse(super::super::OBJECT).unwrap();
+        let mut names: Vec<&str> = file
+            .symbols()
+            .filter(|symbol| symbol.is_global() && symbol.kind() == object::SymbolKind::Text)
+            .filter(|symbol| {
+                symbol
+                    .section_index()
+                    .and_then(|index| file.section_by_index(index).ok())
+                    .and_then(|section| section.name().ok().map(|name| name != ".text"))
+                    .unwrap_or(false)
+            })
+            .filter_map(|symbol| symbol.name().ok())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+}
