@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A stall: what, where, since when, on which evidence.
+
+use serde_json::{Map, Value};
+
+use super::{Confidence, Stage, Verdict};
+use crate::{
+    kernel::events::{MonotonicNanos, Pid},
+    timeline::ConnectionId,
+};
+
+/// Number of a stall in its run, from 1, in the order they became known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StallId(pub u32);
+
+/// Measured facts behind a verdict, by name; units are in the names (`srtt_us`, `idle_ms`, `bytes_received`).
+pub type Evidence = Map<String, Value>;
+
+/// What is stalled.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StallSubject {
+    /// A name that a process looks up.
+    Name {
+        /// Who asks.
+        pid: Pid,
+        /// What for.
+        name: String,
+    },
+    /// A connection.
+    Connection(ConnectionId),
+    /// A lock file that a process waits for.
+    Lock {
+        /// Who waits.
+        pid: Pid,
+        /// Path of the lock.
+        path: std::path::PathBuf,
+    },
+}
+
+/// A stall, current or over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stall {
+    /// Number.
+    pub id: StallId,
+    /// What is stalled.
+    pub subject: StallSubject,
+    /// What was seen.
+    pub verdict: Verdict,
+    /// Where.
+    pub stage: Stage,
+    /// How sure that is.
+    pub confidence: Confidence,
+    /// The host concerned.
+    pub host: Option<String>,
+    /// The module files that wait because of it, as `path@version.ext`; may be empty.
+    pub modules: Vec<String>,
+    /// When the wait began (not when it became known).
+    pub began: MonotonicNanos,
+    /// When it became known.
+    pub known: MonotonicNanos,
+    /// When it was over; `None` if it never ended.
+    pub ended: Option<MonotonicNanos>,
+    /// The numbers.
+    pub evidence: Evidence,
+    /// One plain sentence: what happened, with the evidence.
+    pub story: String,
+    /// What to do now, one sentence.
+    pub action: String,
+}
+
+/// What [`Diagnosis::examine`](super::Diagnosis::examine) found out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StallChange {
+    /// A stall became known. Where the thing failed instead of hanging (a reset, a refusal), `ended` is set
+    /// already and no [`StallChange::Ended`] follows.
+    Known(Stall),
+    /// A known stall is over; its evidence is final.
+    Ended(Stall),
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Lookups that stay without an answer, or get one that does not help.
+
+use super::{HOST, PROXY, Script, TcpMoment, Verdict, moment, none, only};
+
+#[test]
+fn a_silent_nameserver_is_one_stall_for_both_types() {
+    let script = Script::new()
+        .query(1, 1, "A", HOST)
+        .query(2, 2, "AAAA", HOST)
+        .at(5000.0)
+        .query(3, 3, "A", HOST)
+        .query(4, 4, "AAAA", HOST)
+        .at(10_000.0)
+        .exit(1);
+    let stall = only(&script, 14_000.0, Verdict::DnsTimeout);
+    assert_eq!(stall.evidence["types"], serde_json::json!(["A", "AAAA"]));
+    assert_eq!(stall.evidence["attempts"], 2);
+    assert_eq!(
+        stall.evidence["servers"],
+        serde_json::json!(["198.18.0.2:53"])
+    );
+    assert_eq!(
+        (stall.began, stall.ended),
+        (moment(0.0), Some(moment(10_000.0)))
+    );
+    assert!(stall.known <= moment(5000.0));
+}
+
+#[test]
+fn a_missing_aaaa_answer_is_a_timeout_of_that_type_and_ends_with_the_connect() {
+    let script = Script::new()
+        .query(1, 1, "A", HOST)
+        .query(2, 2, "AAAA", HOST)
+        .at(1.0)
+        .answer(1, 1, "A", HOST, 0, &["198.18.0.10"])
+        .at(5001.0)
+        .query(3, 3, "AAAA", HOST)
+        .at(10_001.0)
+        .connected(10, PROXY);
+    let stall = only(&script, 14_000.0, Verdict::DnsTimeout);
+    assert_eq!(stall.evidence["types"], serde_json::json!(["AAAA"]));
+    assert_eq!(stall.evidence["answered_types"], serde_json::json!(["A"]));
+    assert_eq!(stall.ended, Some(moment(10_001.0)));
+}
+
+#[test]
+fn a_lookup_that_is_cancelled_or_answered_in_time_is_no_stall() {
+    none(
+        &Script::new().query(1, 1, "A", HOST).at(2000.0).exit(1),
+        9000.0,
+    );
+    none(
+        &Script::new()
+            .query(1, 1, "A", HOST)
+            .at(200.0)
+            .query(2, 2, "A", HOST)
+            .at(900.0)
+            .answer(1, 1, "A", HOST, 0, &["198.18.0.10"])
+            .answer(2, 2, "A", HOST, 0, &["198.18.0.10"]),
+        9000.0,
+    );
+    none(&Script::new().at(1.0).resolved(), 9000.0);
+}
+
+#[test]
+fn refusals_of_a_nameserver_count_once_however_often_tried() {
+    let script = Script::new()
+        .query(1, 1, "A", HOST)
+        .at(1.0)
+        .answer(1, 1, "A", HOST, 5, &[])
+        .at(3000.0)
+        .query(2, 2, "A", HOST)
+        .at(3001.0)
+        .answer(2, 2, "A", HOST, 5, &[]);
+    let stall = only(&script, 9000.0, Verdict::DnsRefused);
+    assert_eq!(stall.evidence["rcode"], "REFUSED");
+    assert_eq!(stall.evidence["tries"], 2);
+    assert_eq!(stall.ended, Some(moment(1.0)));
+    let closed = Script::new()
+        .query(1, 1, "A", HOST)
+        .at(1.0)
+        .udp_error(1, 111)
+        .exit(1);
+    assert_eq!(
+        only(&closed, 3000.0, Verdict::DnsRefused).evidence["errno"],
+        111
+    );
+}
+
+#[test]
+fn a_second_nameserver_that_answers_at_once_makes_up_for_the_first() {
+    none(
+        &Script::new()
+            .query(1, 1, "A", HOST)
+            .at(1.0)
+            .answer(1, 1, "A", HOST, 2, &[])
+            .at(2.0)
+            .query(2, 2, "A", HOST)
+            .at(3.0)
+            .answer(2, 2, "A", HOST, 0, &["198.18.0.10"]),
+        9000.0,
+    );
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_told_once_without_its_search_suffixes() {
+    let suffixed = format!("{HOST}.corp.test");
+    let script = Script::new()
+        .query(1, 1, "A", HOST)
+        .at(1.0)
+        .answer(1, 1, "A", HOST, 3, &[])
+        .at(2.0)
+        .query(2, 2, "A", &suffixed)
+        .at(3.0)
+        .answer(2, 2, "A", &suffixed, 3, &[]);
+    let stall = only(&script, 5000.0, Verdict::DnsNxdomain);
+    assert_eq!(stall.host.as_deref(), Some(HOST));
+    assert_eq!(stall.ended, Some(moment(1.0)));
+    only(&script.at(4.0).exit(1), 5000.0, Verdict::DnsNxdomain);
+}
+
+#[test]
+fn search_suffixes_that_fail_before_the_plain_name_resolves_are_no_stall() {
+    for gap in [1.0, 400.0] {
+        let suffixed = format!("{HOST}.default.svc.cluster.local");
+        let script = Script::new()
+            .query(1, 1, "A", &suffixed)
+            .at(gap)
+            .answer(1, 1, "A", &suffixed, 3, &[])
+            .at(gap + 0.5)
+            .query(2, 2, "A", HOST)
+            .at(gap * 2.0 + 0.5)
+            .answer(2, 2, "A", HOST, 0, &["198.18.0.10"]);
+        none(&script, 5000.0);
+    }
+}
+
+#[test]
+fn a_late_answer_is_slow_by_the_measure_of_the_run() {
+    let late = |srtt| {
+        Script::new()
+            .connect(9, "198.18.0.9:443")
+            .syn(9)
+            .syn_ack(9, 57)
+            .tcp(9, TcpMoment::Established, srtt, 0, 1)
+            .query(1, 1, "A", HOST)
+            .at(2000.0)
+            .answer(1, 1, "A", HOST, 0, &["198.18.0.10"])
+    };
+    let stall = only(&late(1000), 5000.0, Verdict::DnsSlow);
+    assert_eq!(stall.evidence["latency_ms"], 2000.0);
+    assert_eq!(
+        (stall.began, stall.ended),
+        (moment(0.0), Some(moment(2000.0)))
+    );
+    none(&late(200_000), 5000.0);
+}
