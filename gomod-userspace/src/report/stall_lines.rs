@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is said of a stall while the run goes on.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::{
+    palette::Palette,
+    text::{WIDTH, printable, wrap},
+    units,
+};
+use crate::{
+    diagnose::{Evidence, Stall, StallSubject},
+    kernel::events::MonotonicNanos,
+};
+
+const INDENT: &str = "    ";
+
+/// The lines for a stall that became known, each ended by a newline.
+pub fn stall_known(stall: &Stall, began: MonotonicNanos, palette: Palette) -> String {
+    let mut lines = format!(
+        "{} {}  {}{}\n",
+        palette.bold("gomod-trace:"),
+        units::moment(stall.began.since(began)),
+        palette.red(stall.verdict.token()),
+        place(stall)
+            .map(|place| format!("  {}", palette.bold(&place)))
+            .unwrap_or_default(),
+    );
+    if !stall.story.is_empty() {
+        lines += &wrap(&stall.story, INDENT, INDENT, WIDTH);
+        lines.push('\n');
+    }
+    if !stall.modules.is_empty() {
+        lines += &wrap(&waiting(&stall.modules), INDENT, INDENT, WIDTH);
+        lines.push('\n');
+    }
+    if !stall.action.is_empty() {
+        lines += &wrap(&stall.action, "    → ", "      ", WIDTH);
+        lines.push('\n');
+    }
+    lines
+}
+
+/// The line for a stall that is over; empty if it has no end.
+pub fn stall_ended(stall: &Stall, began: MonotonicNanos, palette: Palette) -> String {
+    let Some(ended) = stall.ended else {
+        return String::new();
+    };
+    format!(
+        "{} {}  {}{}  {}\n",
+        palette.bold("gomod-trace:"),
+        units::moment(ended.since(began)),
+        stall.verdict.token(),
+        place(stall)
+            .map(|place| format!("  {place}"))
+            .unwrap_or_default(),
+        palette.green(&format!(
+            "over after {}",
+            units::duration(ended.since(stall.began))
+        )),
+    )
+}
+
+/// Where a stall is, in a word or two: the host, else the lock file.
+pub(super) fn place(stall: &Stall) -> Option<String> {
+    if let Some(host) = &stall.host {
+        return Some(printable(host).into_owned());
+    }
+    match &stall.subject {
+        StallSubject::Name { name, .. } => Some(printable(name).into_owned()),
+        StallSubject::Lock { path, .. } => Some(printable(&path.to_string_lossy()).into_owned()),
+        StallSubject::Connection(_) => None,
+    }
+}
+
+/// The files that wait, three of them by name.
+pub(super) fn waiting(modules: &[String]) -> String {
+    const NAMED: usize = 3;
+    let mut text = format!(
+        "waiting for it: {}",
+        modules[..modules.len().min(NAMED)].join(", ")
+    );
+    if modules.len() > NAMED {
+        let _ = write!(text, " and {} more", modules.len() - NAMED);
+    }
+    text
+}
+
+/// Evidence on one line: `rst_ttl 64, syn_ack_ttl 52`; facts that are absent are left out.
+pub(super) fn evidence(evidence: &Evidence) -> String {
+    evidence
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value_text(value)?)))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn value_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Array(values) => {
+            let texts: Vec<String> = values.iter().filter_map(value_text).collect();
+            (!texts.is_empty()).then(|| texts.join("+"))
+        }
+        other => Some(other.to_string()),
+    }
+}
