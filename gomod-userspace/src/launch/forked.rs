@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The new process between fork and exec: only what signal-safety(7) allows, on what was made before.
+
+use std::ffi::{CString, c_char};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use rustix::process::Pid;
+
+use super::failure::Failure;
+use super::inherited::LAST_SIGNAL;
+use super::{InheritedSignals, Invoker, LaunchError, Step, TrustOverlay, search};
+
+/// Everything the new process needs, made before fork: afterwards nothing may be allocated.
+pub(super) struct Plan<'a> {
+    pub(super) cgroup: BorrowedFd<'a>,
+    pub(super) failure: BorrowedFd<'a>,
+    pub(super) trust: Option<&'a TrustOverlay>,
+    /// `None` keeps ours; in a user namespace even setting the same groups again may be forbidden.
+    pub(super) identity: Option<&'a Invoker>,
+    pub(super) umask: Option<u32>,
+    pub(super) signals: InheritedSignals,
+    pub(super) candidates: Vec<*const c_char>,
+    pub(super) argv: Vec<*const c_char>,
+    pub(super) shell_argv: Vec<*const c_char>,
+    pub(super) environment: Vec<*const c_char>,
+}
+
+pub(super) fn null_terminated(strings: &[CString]) -> Vec<*const c_char> {
+    strings
+        .iter()
+        .map(|string| string.as_ptr())
+        .chain([ptr::null()])
+        .collect()
+}
+
+#[expect(unsafe_code, reason = "fork has no safe form")]
+pub(super) fn fork_into(plan: &mut Plan<'_>) -> Result<Pid, LaunchError> {
+    // No handler of ours may run in the child; it sets its own mask before exec.
+    let mut mask = SigSet::empty();
+    pthread_sigmask(
+        SigmaskHow::SIG_SETMASK,
+        Some(&SigSet::all()),
+        Some(&mut mask),
+    )
+    .map_err(|error| LaunchError::system("pthread_sigmask", "see signal(7)")(error.into()))?;
+    // SAFETY: the child calls only `become_command`, which is async-signal-safe, and then `_exit`.
+    let pid = unsafe { libc::fork() };
+    let forked = if pid < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(pid)
+    };
+    if pid == 0 {
+        // SAFETY: this is the new process, and every pointer of the plan is into strings that outlive it.
+        let failed = unsafe { become_command(plan) };
+        let bytes = failed.to_bytes();
+        // SAFETY: writes from a local array to an open descriptor, then ends without unwinding or handlers.
+        unsafe {
+            libc::write(plan.failure.as_raw_fd(), bytes.as_ptr().cast(), bytes.len());
+            libc::_exit(127)
+        }
+    }
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)
+        .map_err(|error| LaunchError::system("pthread_sigmask", "see signal(7)")(error.into()))?;
+    let pid = forked.map_err(LaunchError::system(
+        "fork",
+        "check `ulimit -u`, pids.max of the cgroup and free memory",
+    ))?;
+    Pid::from_raw(pid).ok_or(LaunchError::BadCommand("fork gave no process id"))
+}
+
+/// Returns only if a step failed.
+#[expect(
+    unsafe_code,
+    reason = "between fork and exec only raw system calls are allowed"
+)]
+unsafe fn become_command(plan: &mut Plan<'_>) -> Failure {
+    // SAFETY: runs in a forked child; calls only async-signal-safe functions; pointers are valid as
+    // the plan was made by `spawn`, which keeps the strings alive.
+    unsafe {
+        // First of all: a socket belongs to the cgroup it was created in.
+        if libc::write(plan.cgroup.as_raw_fd(), c"0".as_ptr().cast(), 1) != 1 {
+            return Failure::now(Step::JoinCgroup);
+        }
+        // While it still has the right to.
+        if let Some(overlay) = plan.trust
+            && let Err(refusal) = overlay.apply()
+        {
+            return Failure {
+                step: Step::Trust,
+                errno: refusal.errno,
+                detail: refusal.step as u32,
+            };
+        }
+        if let Some(umask) = plan.umask {
+            libc::umask(umask);
+        }
+        if let Some(invoker) = plan.identity {
+            if libc::setgroups(invoker.groups.len(), invoker.groups.as_ptr()) != 0 {
+                return Failure::now(Step::Groups);
+            }
+            if libc::setresgid(invoker.gid, invoker.gid, invoker.gid) != 0 {
+                return Failure::now(Step::Gid);
+            }
+            // Last: it takes the right to do the others. It leaves the process undumpable, which exec undoes.
+            if libc::setresuid(invoker.uid, invoker.uid, invoker.uid) != 0 {
+                return Failure::now(Step::Uid);
+            }
+        }
+        if !restore_signals(plan.signals) {
+            return Failure::now(Step::Signals);
+        }
+        execute(plan)
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "between fork and exec only raw system calls are allowed"
+)]
+unsafe fn restore_signals(inherited: InheritedSignals) -> bool {
+    // SAFETY: as in `become_command`; both sets are initialized before use.
+    unsafe {
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut mask);
+        for signal in 1..=LAST_SIGNAL {
+            let disposition = if inherited.is_ignored(signal) {
+                libc::SIG_IGN
+            } else {
+                libc::SIG_DFL
+            };
+            // SIGKILL, SIGSTOP and the C library's own two refuse, and are as they have to be.
+            libc::signal(signal, disposition);
+            if inherited.is_blocked(signal) {
+                libc::sigaddset(&raw mut mask, signal);
+            }
+        }
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const mask, ptr::null_mut()) == 0
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "between fork and exec only raw system calls are allowed"
+)]
+unsafe fn execute(plan: &mut Plan<'_>) -> Failure {
+    let mut last = Failure {
+        step: Step::Exec,
+        errno: libc::ENOENT,
+        detail: 0,
+    };
+    let mut denied = None;
+    for (tried, file) in plan.candidates.iter().enumerate() {
+        // SAFETY: as in `become_command`; all three arrays end in a null pointer.
+        unsafe { libc::execve(*file, plan.argv.as_ptr(), plan.environment.as_ptr()) };
+        last = Failure {
+            detail: tried as u32,
+            ..Failure::now(Step::Exec)
+        };
+        // SAFETY: as above.
+        if last.errno == libc::ENOEXEC && unsafe { !is_binary(*file) } {
+            plan.shell_argv[1] = *file;
+            // SAFETY: as above; slot 1 exists, `spawn` left it for the script.
+            unsafe {
+                libc::execve(
+                    plan.shell_argv[0],
+                    plan.shell_argv.as_ptr(),
+                    plan.environment.as_ptr(),
+                )
+            };
+            last.errno = Failure::now(Step::Exec).errno;
+            return last;
+        }
+        if !search::goes_on_after(last.errno) {
+            return last;
+        }
+        if last.errno == libc::EACCES {
+            denied = denied.or(Some(last));
+        }
+    }
+    denied.unwrap_or(last)
+}
+
+/// A NUL before the first newline, by which shells refuse to run a program of another machine as a script.
+#[expect(
+    unsafe_code,
+    reason = "between fork and exec only raw system calls are allowed"
+)]
+unsafe fn is_binary(file: *const c_char) -> bool {
+    let mut start = [b'\n'; 128];
+    // SAFETY: as in `become_command`; at most the array's length is read into it.
+    unsafe {
+        let descriptor = libc::open(file, libc::O_RDONLY | libc::O_CLOEXEC);
+        if descriptor < 0 {
+            return false;
+        }
+        libc::read(descriptor, start.as_mut_ptr().cast(), start.len());
+        libc::close(descriptor);
+    }
+    start
+        .iter()
+        .take_while(|byte| **byte != b'\n')
+        .any(|byte| *byte == 0)
+}
