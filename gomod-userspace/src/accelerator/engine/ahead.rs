@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is fetched before `go` asks for it: many at once, small files first, never in the way of what is awaited.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
+use tokio::sync::{Semaphore, watch};
+use url::Url;
+
+use crate::accelerator::{
+    BodyError, ResponseBody,
+    spool::{Spool, SpoolWriter, spool},
+    upstream::{Account, Upstream, UpstreamRequest, Urgency, Via},
+};
+use crate::kernel::events::Source;
+
+/// Bounds of fetching ahead.
+#[derive(Clone, Copy, Debug)]
+pub struct AheadLimits {
+    /// Fetches at once.
+    pub at_once: usize,
+    /// Bytes in all; past it nothing more is begun.
+    pub bytes: u64,
+}
+
+impl Default for AheadLimits {
+    fn default() -> Self {
+        Self {
+            at_once: 24,
+            bytes: 2 << 30,
+        }
+    }
+}
+
+/// How much was fetched ahead, and what became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Files whose fetch was begun.
+    pub begun: u64,
+    /// Files that were asked for.
+    pub used: u64,
+    /// Bytes that came.
+    pub bytes: u64,
+}
+
+/// The head of a response that was fetched ahead.
+#[derive(Clone, Debug)]
+pub(super) struct AheadHead {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) account: Arc<Account>,
+}
+
+/// How far the head is.
+#[derive(Clone, Debug)]
+enum State {
+    Waiting,
+    Head(AheadHead),
+    Failed,
+}
+
+/// One file.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    state: watch::Receiver<State>,
+    spool: Spool,
+}
+
+/// What is fetched ahead in this run, by URL.
+pub struct Ahead {
+    upstream: Upstream,
+    via: Via,
+    limits: AheadLimits,
+    permits: Arc<Semaphore>,
+    files: Mutex<HashMap<Url, Arc<Fetched>>>,
+    begun: AtomicU64,
+    used: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Ahead {
+    pub(super) fn new(upstream: Upstream, via: Via, limits: AheadLimits) -> Arc<Self> {
+        Arc::new(Self {
+            upstream,
+            via,
+            limits,
+            permits: Arc::new(Semaphore::new(limits.at_once.max(1))),
+            files: Mutex::default(),
+            begun: AtomicU64::new(0),
+            used: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        })
+    }
+
+    /// Begins to fetch these, in this order; ones that are known already are passed over. Inside a tokio runtime.
+    pub fn fetch(self: &Arc<Self>, urls: impl IntoIterator<Item = Url>) {
+        for url in urls {
+            let (sender, state) = watch::channel(State::Waiting);
+            let (writer, spool) = spool();
+            let fetched = Arc::new(Fetched { state, spool });
+            {
+                let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+                if files.contains_key(&url) {
+                    continue;
+                }
+                files.insert(url.clone(), fetched);
+            }
+            tokio::spawn(Arc::clone(self).fetch_one(url, sender, writer));
+        }
+    }
+
+    /// How much was fetched, and used.
+    pub fn tally(&self) -> Tally {
+        Tally {
+            begun: self.begun.load(Ordering::Relaxed),
+            used: self.used.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The file, if its fetch has begun; it's forgotten here, since `go` keeps it itself. One that still waits for its
+    /// turn is forgotten as well: the request fetches it at once.
+    pub(super) fn claim(&self, url: &Url) -> Option<(Arc<Fetched>, Source)> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let fetched = files.remove(url)?;
+        drop(files);
+        // The task that fetches holds the sender; without a turn it has not begun.
+        if !fetched.has_begun() {
+            return None;
+        }
+        self.used.fetch_add(1, Ordering::Relaxed);
+        let source = if fetched.spool.length().is_some() {
+            Source::Prefetch
+        } else {
+            Source::Joined
+        };
+        Some((fetched, source))
+    }
+
+    async fn fetch_one(
+        self: Arc<Self>,
+        url: Url,
+        state: watch::Sender<State>,
+        writer: SpoolWriter,
+    ) {
+        let Ok(_permit) = self.permits.acquire().await else {
+            return;
+        };
+        let fetched = {
+            let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            files.get(&url).cloned()
+        };
+        // Asked for meanwhile: fetched for that request.
+        let Some(fetched) = fetched else {
+            return;
+        };
+        if self.bytes.load(Ordering::Relaxed) >= self.limits.bytes {
+            self.forget(&url);
+            return;
+        }
+        fetched.spool.begin();
+        drop(fetched);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        let request = UpstreamRequest::get(url.clone())
+            .headers(headers())
+            .via(self.via.clone())
+            .urgency(Urgency::Speculative);
+        let response = match self.upstream.fetch(request).await {
+            Ok(response) if response.status == StatusCode::OK => response,
+            // What is no success is asked for again when `go` asks: its answer is to be fresh.
+            _ => {
+                self.forget(&url);
+                state.send_replace(State::Failed);
+                return;
+            }
+        };
+        state.send_replace(State::Head(AheadHead {
+            status: response.status,
+            headers: response.headers,
+            account: response.account,
+        }));
+        if !self.spool(response.body, writer).await {
+            self.forget(&url);
+        }
+    }
+
+    /// True if the body is whole.
+    async fn spool(
+        &self,
+        mut body: crate::accelerator::upstream::UpstreamBody,
+        mut writer: SpoolWriter,
+    ) -> bool {
+        while let Some(frame) = body.frame().await {
+            let written = match frame {
+                Ok(frame) => frame.into_data().map_or(Ok(()), |data| {
+                    self.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    writer.write(&data).map_err(|error| error.to_string())
+                }),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(reason) = written {
+                writer.fail(&reason);
+                return false;
+            }
+        }
+        writer.finish();
+        true
+    }
+
+    fn forget(&self, url: &Url) {
+        self.files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(url);
+    }
+}
+
+/// As `go` sends them, so that caches on the way hold one variant of each file.
+fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        http::header::USER_AGENT,
+        http::HeaderValue::from_static("Go-http-client/1.1"),
+    );
+    headers
+}
+
+impl Fetched {
+    fn has_begun(&self) -> bool {
+        self.spool.has_begun()
+    }
+
+    /// The head, once it is there; `None` if the fetch failed before.
+    pub(super) async fn head(&self) -> Option<AheadHead> {
+        let mut state = self.state.clone();
+        let head = state
+            .wait_for(|state| !matches!(state, State::Waiting))
+            .await
+            .ok()?;
+        match &*head {
+            State::Head(head) => Some(head.clone()),
+            State::Waiting | State::Failed => None,
+        }
+    }
+
+    /// The body from its start, as it comes.
+    pub(super) fn body(&self) -> ResponseBody {
+        let reader = self.spool.reader();
+        let stream = futures_util::stream::unfold(Some(reader), |reader| async move {
+            let mut reader = reader?;
+            match reader.next().await {
+                Ok(Some(bytes)) => Some((Ok(Frame::data(bytes)), Some(reader))),
+                Ok(None) => None,
+                Err(error) => Some((Err(BodyError::from(error)), None)),
+            }
+        });
+        StreamBody::new(stream).boxed_unsync()
+    }
+}

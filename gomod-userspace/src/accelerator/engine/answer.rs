@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The account of one request, told when its answer has ended.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
+
+use crate::{
+    accelerator::{BodyError, ResponseBody, Session, upstream},
+    kernel::{
+        self,
+        events::{Answered, Event, EventKind, Pid, Source},
+    },
+};
+
+/// Shared by those who work on an answer; tells of it when the last one lets go.
+#[derive(Clone, Debug)]
+pub(super) struct Account(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    sender: mpsc::Sender<Event>,
+}
+
+#[derive(Debug)]
+struct State {
+    pid: Pid,
+    answered: Answered,
+    upstream: Option<Arc<upstream::Account>>,
+}
+
+impl Account {
+    pub(super) fn begin(session: &Session, path: &str, sender: mpsc::Sender<Event>) -> Self {
+        let answered = Answered {
+            cookie: session.origin.cookie,
+            host: session.host.clone(),
+            path: path.to_owned(),
+            status: None,
+            bytes: 0,
+            source: Source::Upstream,
+            attempts: 0,
+            resumed: 0,
+            began: kernel::now(),
+            first_byte: None,
+            whole: false,
+        };
+        let state = Mutex::new(State {
+            pid: session.origin.pid,
+            answered,
+            upstream: None,
+        });
+        Self(Arc::new(Inner { state, sender }))
+    }
+
+    /// The head of the answer is there.
+    pub(super) fn head(&self, status: StatusCode, source: Source) {
+        self.0.change(|state| {
+            state.answered.status = Some(status.as_u16());
+            state.answered.source = source;
+            state.answered.first_byte = Some(kernel::now());
+        });
+    }
+
+    /// Who counts the attempts.
+    pub(super) fn upstream(&self, account: Arc<upstream::Account>) {
+        self.0.change(|state| state.upstream = Some(account));
+    }
+
+    /// A body that is counted as it is read.
+    pub(super) fn count<B>(self, body: B) -> ResponseBody
+    where
+        B: Body<Data = Bytes, Error = BodyError> + Send + Unpin + 'static,
+    {
+        Counted {
+            body,
+            account: self,
+        }
+        .boxed_unsync()
+    }
+}
+
+impl Inner {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut answered = state.answered.clone();
+        if let Some(account) = &state.upstream {
+            answered.attempts = account.attempts();
+            answered.resumed = account.resumes();
+        }
+        // With the queue full, the timeline lacks a request; `go` does not wait for it.
+        let _ = self.sender.try_send(Event {
+            at: kernel::now(),
+            pid: state.pid,
+            kind: EventKind::Answered(answered),
+        });
+    }
+}
+
+struct Counted<B> {
+    body: B,
+    account: Account,
+}
+
+impl<B> Body for Counted<B>
+where
+    B: Body<Data = Bytes, Error = BodyError> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let ended = frame.is_none() || self.body.is_end_stream();
+        self.account.0.change(|state| {
+            if let Some(Ok(frame)) = &frame {
+                state.answered.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            state.answered.whole |= ended && !matches!(frame, Some(Err(_)));
+        });
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

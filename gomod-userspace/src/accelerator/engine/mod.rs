@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Answers requests: from what was fetched ahead, or from upstream.
+
+mod ahead;
+mod answer;
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::sync::mpsc;
+use url::Url;
+
+pub use ahead::{Ahead, AheadLimits, Tally};
+
+use self::answer::Account;
+use super::{
+    Respond, ResponseBody, Session, text,
+    upstream::{Upstream, UpstreamError, UpstreamRequest, Via},
+};
+use crate::kernel::events::{Event, Source};
+
+/// Finished requests on their way to the timeline.
+const ANSWERED: usize = 4_096;
+
+/// Answers the requests of intercepted connections.
+pub struct Engine {
+    upstream: Upstream,
+    via: Via,
+    ahead: Arc<Ahead>,
+    answered: mpsc::Sender<Event>,
+}
+
+impl Engine {
+    /// Fetches by `upstream`, through the HTTP proxy of the run where there is one. Each finished request comes out of
+    /// the receiver.
+    pub fn new(
+        upstream: Upstream,
+        via: Via,
+        limits: AheadLimits,
+    ) -> (Arc<Self>, mpsc::Receiver<Event>) {
+        let (answered, receiver) = mpsc::channel(ANSWERED);
+        let ahead = Ahead::new(upstream.clone(), via.clone(), limits);
+        let engine = Self {
+            upstream,
+            via,
+            ahead,
+            answered,
+        };
+        (Arc::new(engine), receiver)
+    }
+
+    /// What is fetched before it is asked for.
+    pub fn ahead(&self) -> &Arc<Ahead> {
+        &self.ahead
+    }
+
+    async fn answer(
+        &self,
+        session: &Session,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str)
+            .to_owned();
+        let account = Account::begin(session, &path, self.answered.clone());
+        let Some(url) = url(session, &path) else {
+            let line = "gomod-trace: the request names no usable address";
+            return account.fail(StatusCode::BAD_GATEWAY, line);
+        };
+        let plain = request.method() == Method::GET
+            && !request.headers().contains_key(header::RANGE)
+            && !request.headers().contains_key(header::AUTHORIZATION);
+        if plain && let Some(response) = self.ahead_of_time(&url, &account).await {
+            return response;
+        }
+        self.ask_upstream(url, request, account).await
+    }
+
+    /// `None` if nothing was fetched ahead, or it failed: then the request goes upstream as if it had not been.
+    async fn ahead_of_time(&self, url: &Url, account: &Account) -> Option<Response<ResponseBody>> {
+        let (fetched, source) = self.ahead.claim(url)?;
+        let head = fetched.head().await?;
+        let account = account.clone();
+        account.head(head.status, source);
+        account.upstream(Arc::clone(&head.account));
+        let mut response = Response::new(account.count(fetched.body()));
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers.clone();
+        Some(response)
+    }
+
+    async fn ask_upstream(
+        &self,
+        url: Url,
+        request: Request<Incoming>,
+        account: Account,
+    ) -> Response<ResponseBody> {
+        let (parts, _body) = request.into_parts();
+        let request = UpstreamRequest::get(url)
+            .method(parts.method)
+            .headers(parts.headers)
+            .via(self.via.clone());
+        match self.upstream.fetch(request).await {
+            Ok(fetched) => {
+                account.head(fetched.status, Source::Upstream);
+                account.upstream(Arc::clone(&fetched.account));
+                let body = fetched
+                    .body
+                    .map_err(|error: UpstreamError| error.into())
+                    .boxed_unsync();
+                let mut response = Response::new(account.count(body));
+                *response.status_mut() = fetched.status;
+                *response.headers_mut() = fetched.headers;
+                response
+            }
+            Err(error) => account.fail(error.status(), &format!("gomod-trace: {error}")),
+        }
+    }
+}
+
+impl Respond for Engine {
+    fn respond<'a>(
+        &'a self,
+        session: &'a Session,
+        request: Request<Incoming>,
+    ) -> Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send + 'a>> {
+        Box::pin(self.answer(session, request))
+    }
+}
+
+impl Account {
+    /// An answer of one line of text, accounted for like any other.
+    fn fail(self, status: StatusCode, line: &str) -> Response<ResponseBody> {
+        self.head(status, Source::Upstream);
+        let (parts, body) = text(status, line).into_parts();
+        Response::from_parts(parts, self.count(body))
+    }
+}
+
+fn url(session: &Session, path: &str) -> Option<Url> {
+    let mut url = Url::parse("https://host/").ok()?;
+    url.set_host(Some(&session.host)).ok()?;
+    url.set_port(Some(session.port)).ok()?;
+    url.join(path)
+        .ok()
+        .filter(|joined| joined.host_str() == url.host_str())
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What may be intercepted, process by process.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::Origin;
+
+/// What to do with the traffic of one process, from its effective settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Hosts that serve it modules or checksums, lower case and without a final dot, each with its port.
+    pub module_hosts: BTreeSet<(String, u16)>,
+    /// The HTTP proxies that it is configured to use; a `CONNECT` is looked into on the way to these only.
+    pub http_proxies: Vec<ProxyEndpoint>,
+}
+
+/// Where an HTTP proxy listens, as the settings say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyEndpoint {
+    /// A name or an address without brackets.
+    pub host: String,
+    /// Its TCP port.
+    pub port: u16,
+}
+
+/// Who knows the settings of processes.
+pub trait Policies: Send + Sync + 'static {
+    /// The policy of the process that `origin` belongs to; `None` while its settings are unknown or unreadable: its
+    /// connections are spliced. Called once for each connection, on a thread of the runtime: it must not wait.
+    fn policy(&self, origin: &Origin) -> Option<Arc<Policy>>;
+}
+
+impl Policy {
+    /// Whether `host` (lower case) serves modules to this process on `port`.
+    pub fn carries(&self, host: &str, port: u16) -> bool {
+        self.module_hosts
+            .iter()
+            .any(|(known, on)| *on == port && known == host)
+    }
+
+    /// Whether `destination` can be one of the process's HTTP proxies. A proxy known by name is recognised by its
+    /// port: which address the name stood for is the process's own affair.
+    pub fn leads_to_proxy(&self, destination: SocketAddr) -> bool {
+        self.http_proxies.iter().any(|proxy| {
+            proxy.port == destination.port()
+                && proxy
+                    .host
+                    .parse::<IpAddr>()
+                    .map_or(true, |address| address == destination.ip().to_canonical())
+        })
+    }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One HTTP/1.1 connection: dialled, through the proxy's tunnel if there is one, and with TLS.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+
+use super::addresses::AddressBook;
+use super::deadlines::{Deadlines, Phase};
+use super::dial::{DialLimits, Dialled, dial, late};
+use super::error::{FailureKind, UpstreamError};
+use super::proxy::HttpProxy;
+use super::resolve::Resolve;
+use super::route::Route;
+
+/// The most that is read from a connection at once, and the longest response head.
+const READ_BUFFER: usize = 64 * 1024;
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+type BoxStream = Box<dyn Stream>;
+
+/// What every connection needs.
+pub(super) struct Connector {
+    pub(super) tls: Arc<ClientConfig>,
+    pub(super) resolver: Arc<dyn Resolve>,
+    pub(super) book: AddressBook,
+    pub(super) deadlines: Deadlines,
+}
+
+/// How long setting up took. Absent for what was not needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetUp {
+    /// The TCP handshake with the host, or its proxy.
+    pub connect: Option<Duration>,
+    /// The TLS handshake with the host.
+    pub hello: Option<Duration>,
+}
+
+/// A connection that can carry requests, one after another.
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<Empty<Bytes>>,
+    /// The host's address, or its proxy's.
+    pub(super) remote: SocketAddr,
+    pub(super) set_up: SetUp,
+}
+
+impl Connector {
+    /// A new connection to `route`. `unsteadiness` is what the host's round trips have shown.
+    pub(super) async fn connect(
+        &self,
+        route: &Route,
+        unsteadiness: f64,
+    ) -> Result<Connection, UpstreamError> {
+        let limit = |phase| self.deadlines.of(phase, unsteadiness);
+        let limits = DialLimits {
+            resolve: limit(Phase::Resolve),
+            connect: limit(Phase::Connect),
+        };
+        let dialled = dial(self.resolver.as_ref(), &self.book, route.dialled(), limits).await?;
+        let Dialled {
+            stream,
+            remote,
+            took,
+        } = dialled;
+        let mut stream: BoxStream = Box::new(stream);
+        let mut set_up = SetUp {
+            connect: Some(took),
+            hello: None,
+        };
+        if let Some(proxy) = &route.via {
+            if proxy.tls {
+                stream = self
+                    .handshake(stream, &proxy.host, remote, limit(Phase::Hello))
+                    .await?;
+            }
+            if route.tls {
+                let allowed = limit(Phase::Tunnel);
+                let Ok(tunnel) = timeout(allowed, tunnel(stream, route, proxy, remote)).await
+                else {
+                    self.book.failed(remote);
+                    return Err(late(Phase::Tunnel, proxy, allowed));
+                };
+                stream = tunnel?;
+            }
+        }
+        if route.tls {
+            let began = Instant::now();
+            stream = self
+                .handshake(stream, &route.host, remote, limit(Phase::Hello))
+                .await?;
+            set_up.hello = Some(began.elapsed());
+        }
+        let sender = speak(stream, false)
+            .await
+            .map_err(|error| UpstreamError::exchange(&route.host, remote, &error))?;
+        Ok(Connection {
+            sender,
+            remote,
+            set_up,
+        })
+    }
+
+    async fn handshake(
+        &self,
+        stream: BoxStream,
+        host: &str,
+        remote: SocketAddr,
+        limit: Duration,
+    ) -> Result<BoxStream, UpstreamError> {
+        let bare = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let name = ServerName::try_from(bare).map_err(|_| {
+            UpstreamError::lasting(
+                FailureKind::Request,
+                format!("{host} is not a host name that a certificate can have"),
+            )
+        })?;
+        match timeout(
+            limit,
+            TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream),
+        )
+        .await
+        {
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(error)) => {
+                let error = UpstreamError::handshake(host, remote, &error);
+                if error.again {
+                    self.book.failed(remote);
+                }
+                Err(error)
+            }
+            Err(_) => {
+                self.book.failed(remote);
+                Err(late(Phase::Hello, format_args!("{host} ({remote})"), limit))
+            }
+        }
+    }
+}
+
+/// Starts HTTP/1.1 on `stream`; a task carries it until either side is done.
+async fn speak(stream: BoxStream, tunnel: bool) -> hyper::Result<SendRequest<Empty<Bytes>>> {
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(READ_BUFFER)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    if tunnel {
+        tokio::spawn(connection.with_upgrades());
+    } else {
+        tokio::spawn(connection);
+    }
+    Ok(sender)
+}
+
+/// Asks `proxy` for a tunnel to the host of `route` (RFC 9110 section 9.3.6).
+async fn tunnel(
+    stream: BoxStream,
+    route: &Route,
+    proxy: &HttpProxy,
+    remote: SocketAddr,
+) -> Result<BoxStream, UpstreamError> {
+    let broken = |error: &hyper::Error| {
+        UpstreamError::exchange(&format!("HTTP proxy {proxy}"), remote, error)
+    };
+    let authority = format!("{}:{}", route.host, route.port);
+    let mut request = Request::builder()
+        .method(Method::CONNECT)
+        .uri(&authority)
+        .header(header::HOST, &authority);
+    if let Some(credentials) = &proxy.authorization {
+        request = request.header(header::PROXY_AUTHORIZATION, credentials);
+    }
+    let request = request.body(Empty::new()).map_err(|error| {
+        UpstreamError::lasting(
+            FailureKind::Request,
+            format!("ask {proxy} for {authority}: {error}"),
+        )
+    })?;
+    let mut sender = speak(stream, true).await.map_err(|error| broken(&error))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| broken(&error))?;
+    let status = response.status();
+    if status.is_success() {
+        let upgraded = hyper::upgrade::on(response)
+            .await
+            .map_err(|error| broken(&error))?;
+        return Ok(Box::new(TokioIo::new(upgraded)));
+    }
+    let story = format!("the HTTP proxy {proxy} answered {status} to CONNECT {authority}");
+    Err(if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        UpstreamError::lasting(
+            FailureKind::Proxy,
+            format!(
+                "{story}: give it a user and password in HTTPS_PROXY=http://user:password@host:port"
+            ),
+        )
+    } else if status.is_server_error() {
+        UpstreamError::passing(FailureKind::Proxy, story)
+    } else {
+        UpstreamError::lasting(FailureKind::Proxy, story)
+    })
+}
