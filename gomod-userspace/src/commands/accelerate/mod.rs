@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Composes kernel redirection, trust overlay and accelerator into one thing that `run` can hold.
+
+mod policies;
+mod project;
+mod settings;
+
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+use tokio::{runtime::Runtime, sync::mpsc};
+
+use self::policies::{KnownPolicies, Learned};
+use crate::{
+    accelerator::{
+        Accelerator, Authority, Limits, Origin, Origins, Parts, Serving, Told, Way,
+        engine::{AheadLimits, Engine, Tally},
+        upstream::{Upstream, UpstreamOptions},
+    },
+    golang::needs::Plan,
+    kernel::{
+        Heartbeat, NearEnds, Redirector, Tracer,
+        events::{self, Event, EventKind, Exec, Pid},
+        netns_cookie,
+    },
+    launch::{Invoker, TrustOverlay, TrustStore},
+};
+
+/// Past this long without a sign of life of the accept loops, connections go direct.
+const QUIET: Duration = Duration::from_secs(1);
+/// At the end, requests at hand get this long.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// Made before the command starts: what it must trust.
+pub(super) struct Prepared {
+    authority: Arc<Authority>,
+    roots: RootCertStore,
+    /// For the child's mount namespace.
+    pub(super) overlay: TrustOverlay,
+    via: crate::accelerator::upstream::Via,
+}
+
+/// The accelerator at work.
+pub(super) struct Acceleration {
+    runtime: Runtime,
+    serving: Serving,
+    told: mpsc::Receiver<Told>,
+    answered: mpsc::Receiver<Event>,
+    redirector: Redirector,
+    heartbeat: Heartbeat,
+    policies: Arc<KnownPolicies>,
+    engine: Arc<Engine>,
+    prefetch: bool,
+}
+
+/// Finds out whether the modules of this run can be carried by us, and makes what that needs. The error says why not;
+/// the run then observes.
+pub(super) fn prepare(invoker: &Invoker) -> anyhow::Result<Prepared> {
+    // A core dump would hold the key of the authority.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .context("cannot keep the run's key out of core dumps")?;
+    let settings = settings::of_run(invoker)?;
+    let hosts = settings.settings.module_hosts();
+    anyhow::ensure!(
+        !hosts.is_empty(),
+        "GOPROXY and GOSUMDB name no host that is spoken to by HTTPS"
+    );
+    let authority = Authority::new(hosts.iter().map(|(host, _)| host.as_str()))?;
+    let store = TrustStore::read(invoker)?;
+    let roots = roots(&store);
+    anyhow::ensure!(
+        !roots.is_empty(),
+        "no trusted certificate was found: install the system's CA certificates"
+    );
+    let overlay = TrustOverlay::plan(&store, authority.certificate_pem().as_bytes())?;
+    Ok(Prepared {
+        authority: Arc::new(authority),
+        roots,
+        overlay,
+        via: settings.via(),
+    })
+}
+
+/// What the command trusts, so that we never trust more.
+fn roots(store: &TrustStore) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    for file in store.files() {
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(file).flatten());
+    }
+    roots
+}
+
+impl Acceleration {
+    /// Begins to serve, and to redirect: what is not yet known of a process is spliced.
+    pub(super) fn start(
+        prepared: Prepared,
+        tracer: &mut Tracer,
+        prefetch: bool,
+    ) -> anyhow::Result<Self> {
+        let (mut redirector, mut heartbeat, near_ends) = tracer
+            .take_redirect()
+            .ok_or_else(|| anyhow::anyhow!("the redirecting programs were not loaded"))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("accelerator")
+            .on_thread_start(super::preamble::drop_privileges)
+            .enable_all()
+            .build()?;
+        let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        // Without IPv6, connections over it do not exist.
+        let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).ok();
+        let netns = netns_cookie(&v4)?;
+        let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
+        redirector.listen(netns, Some(port(&v4)?), v6.as_ref().map(port).transpose()?)?;
+        let policies = Arc::new(KnownPolicies::default());
+        let guard = runtime.enter();
+        let upstream = Upstream::new(UpstreamOptions::new(prepared.roots))?;
+        let (engine, answered) = Engine::new(upstream, prepared.via, AheadLimits::default());
+        let respond: Arc<Engine> = Arc::clone(&engine);
+        let accelerator = Accelerator::new(Parts {
+            origins: Arc::new(Redirected { near_ends, netns }),
+            policies: Arc::clone(&policies) as Arc<_>,
+            respond,
+            authority: prepared.authority,
+            limits: Limits::default(),
+        })?;
+        let (serving, told) = accelerator.serve(std::iter::once(v4).chain(v6).collect())?;
+        drop(guard);
+        heartbeat.beat()?;
+        Ok(Self {
+            runtime,
+            serving,
+            told,
+            answered,
+            redirector,
+            heartbeat,
+            policies,
+            engine,
+            prefetch,
+        })
+    }
+
+    /// Shows the kernel side that we are alive, if the accept loops are. To be called several times a second.
+    pub(super) fn beat(&mut self) {
+        if self.serving.quiet_for() < QUIET
+            && let Err(error) = self.heartbeat.beat()
+        {
+            tracing::warn!(%error, "connections go direct from now on");
+        }
+    }
+
+    /// Learns what a `go` process is set to, and begins to fetch what it will ask for.
+    pub(super) fn meet(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::Exec(exec) => self.executed(event.pid, exec),
+            EventKind::Exit { .. } => {
+                self.policies.forget(event.pid);
+                self.serving.forget(event.pid);
+            }
+            _ => {}
+        }
+    }
+
+    fn executed(&mut self, pid: Pid, exec: &Exec) {
+        self.policies.forget(pid);
+        let is_go = exec.go_version.is_some();
+        let done = self.redirector.set_go(pid, is_go).and_then(|()| {
+            if !is_go {
+                return Ok(None);
+            }
+            let learned = Learned::of(pid, exec);
+            let ports = learned.as_ref().map(Learned::ports).unwrap_or_default();
+            self.redirector.add_ports(&ports)?;
+            Ok(learned)
+        });
+        match done {
+            Ok(Some(learned)) => {
+                self.policies.learn(pid, learned.policy());
+                if self.prefetch {
+                    let urls = learned.foreseen(exec);
+                    let _guard = self.runtime.enter();
+                    self.engine.ahead().fetch(urls);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, %pid, "connections of this process go direct"),
+        }
+    }
+
+    /// The next thing that the accelerator did. Safe to cancel.
+    pub(super) async fn next(&mut self) -> Option<Event> {
+        tokio::select! {
+            Some(told) = self.told.recv() => carried(told),
+            Some(event) = self.answered.recv() => Some(event),
+            else => None,
+        }
+    }
+
+    /// Ends it: nothing is redirected any more, requests at hand are answered. Returns what happened last, and how much
+    /// was fetched ahead.
+    pub(super) fn finish(mut self) -> (Vec<Event>, Tally) {
+        // The cgroup goes away next, so that a failure has no consequence.
+        let _ = self.redirector.stop();
+        self.runtime.block_on(self.serving.shutdown(GRACE));
+        let mut events = Vec::new();
+        while let Ok(told) = self.told.try_recv() {
+            events.extend(carried(told));
+        }
+        while let Ok(event) = self.answered.try_recv() {
+            events.push(event);
+        }
+        let tally = self.engine.ahead().tally();
+        self.runtime.shutdown_background();
+        (events, tally)
+    }
+}
+
+fn carried(told: Told) -> Option<Event> {
+    match told {
+        Told::Connection {
+            at,
+            pid,
+            cookie,
+            way,
+            why,
+            host,
+        } => Some(Event {
+            at,
+            pid,
+            kind: EventKind::Carried {
+                cookie,
+                way: match way {
+                    Way::Accelerated => events::Way::Accelerated,
+                    Way::Spliced => events::Way::Spliced,
+                },
+                why: why.to_string(),
+                host,
+            },
+        }),
+        // The kernel tells of ends.
+        Told::Ended { .. } => None,
+    }
+}
+
+/// The kernel's knowledge, as the accelerator asks for it.
+struct Redirected {
+    near_ends: NearEnds,
+    netns: u64,
+}
+
+impl Origins for Redirected {
+    fn take(&self, peer: SocketAddr, _local: SocketAddr) -> Option<Origin> {
+        let from = self.near_ends.take(self.netns, peer)?;
+        Some(Origin {
+            destination: from.destination,
+            pid: from.pid,
+            cookie: from.cookie,
+        })
+    }
+}
+
+/// URLs of a plan at the module proxies that `go` will ask.
+fn urls(plan: &Plan, settings: &crate::golang::Settings) -> Vec<url::Url> {
+    let cached = |file: &crate::golang::proxy_file::ProxyFile| {
+        let (Some(cache), Ok(path)) = (&settings.mod_cache, file.relative_path()) else {
+            return false;
+        };
+        cache.join("cache/download").join(path).exists()
+    };
+    let mut seen = BTreeSet::new();
+    plan.toolchain
+        .iter()
+        .chain(&plan.files)
+        .filter(|file| !cached(file))
+        .filter_map(|file| {
+            let route = settings.route(&file.module.path);
+            let proxy = route.first_proxy()?;
+            // Credentials in GOPROXY make the answers personal: left to the request itself.
+            if proxy.scheme() != "https" || proxy.has_user_info() {
+                return None;
+            }
+            url::Url::parse(&file.url(proxy).ok()?).ok()
+        })
+        .filter(|url| seen.insert(url.as_str().to_owned()))
+        .collect()
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is known of each `go` process, and what that allows.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use super::{project, settings::effective, urls};
+use crate::{
+    accelerator::{Origin, Policies, Policy, ProxyEndpoint},
+    golang::{
+        GoVersion, Settings,
+        http_proxy::HttpProxyProtocol,
+        needs::{GoCommand, Local, Plan},
+        settings::Environment,
+    },
+    kernel::events::{Exec, Pid},
+};
+
+/// Policies by process.
+#[derive(Default)]
+pub(super) struct KnownPolicies(RwLock<HashMap<Pid, Arc<Policy>>>);
+
+impl KnownPolicies {
+    pub(super) fn learn(&self, pid: Pid, policy: Policy) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(pid, Arc::new(policy));
+    }
+
+    pub(super) fn forget(&self, pid: Pid) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&pid);
+    }
+}
+
+impl Policies for KnownPolicies {
+    fn policy(&self, origin: &Origin) -> Option<Arc<Policy>> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&origin.pid)
+            .cloned()
+    }
+}
+
+/// What a process said of itself at its exec.
+pub(super) struct Learned {
+    settings: Settings,
+    version: Option<GoVersion>,
+}
+
+impl Learned {
+    /// `None` if its settings can't be read: it's left alone then.
+    pub(super) fn of(pid: Pid, exec: &Exec) -> Option<Self> {
+        let block = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let version = exec.go_version.as_deref().and_then(GoVersion::parse);
+        effective(Environment::from_block(&block), &exec.exe, version.as_ref())
+            .inspect_err(|error| tracing::info!(%error, %pid, "settings unreadable"))
+            .ok()
+            .map(|effective| Self {
+                settings: effective.settings,
+                version,
+            })
+    }
+
+    /// What may be intercepted.
+    pub(super) fn policy(&self) -> Policy {
+        Policy {
+            module_hosts: self.settings.module_hosts(),
+            http_proxies: self
+                .settings
+                .http_proxy
+                .proxies()
+                .filter(|proxy| proxy.protocol == HttpProxyProtocol::Http)
+                .map(|proxy| ProxyEndpoint {
+                    host: proxy.host.clone(),
+                    port: proxy.port,
+                })
+                .collect(),
+        }
+    }
+
+    /// Ports that its module traffic goes to.
+    pub(super) fn ports(&self) -> BTreeSet<u16> {
+        let policy = self.policy();
+        let hosts = policy.module_hosts.iter().map(|(_, port)| *port);
+        let proxies = policy.http_proxies.iter().map(|proxy| proxy.port);
+        hosts.chain(proxies).collect()
+    }
+
+    /// URLs that it will ask for, in that order.
+    pub(super) fn foreseen(&self, exec: &Exec) -> Vec<url::Url> {
+        let plan = || {
+            let command = GoCommand::parse(&exec.argv, &self.settings)?;
+            let project = project::read(exec.cwd.as_deref()?, &command, &self.settings)?;
+            let local = self.version.clone().map(|version| Local {
+                version,
+                platform: platform(),
+            });
+            Some(Plan::new(
+                &command,
+                &project,
+                local.as_ref(),
+                &self.settings,
+            ))
+        };
+        plan().map_or_else(Vec::new, |plan| urls(&plan, &self.settings))
+    }
+}
+
+/// GOOS-GOARCH of this machine.
+fn platform() -> String {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("linux-{architecture}")
+}
