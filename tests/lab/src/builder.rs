@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From settings to a running lab.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::LabError;
+use crate::addresses::{Families, Host, nameservers, tls_hosts};
+use crate::fault::{Fault, Faults};
+use crate::lab::{Lab, Routes};
+use crate::log::Log;
+use crate::modules::checksum_database::ChecksumDatabase;
+use crate::modules::{ModuleSet, Modules};
+use crate::net::link::{Link, LinkSettings};
+use crate::net::middlebox::Middlebox;
+use crate::net::{namespace, trust};
+use crate::serve::certificates::Certificates;
+use crate::serve::{Internet, Servers};
+use crate::units::Rate;
+
+/// Settings of a lab to be. [`Lab::builder`] gives one.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct LabBuilder {
+    link: LinkSettings,
+    families: Families,
+    nameservers: u8,
+    extra_hosts: Vec<String>,
+    modules: Modules,
+    proxy_has_checksums: bool,
+    faults: Vec<Fault>,
+}
+
+impl Default for LabBuilder {
+    fn default() -> Self {
+        Self {
+            link: LinkSettings {
+                round_trip: Duration::ZERO,
+                loss: 0.0,
+                rate: None,
+                seed: 1,
+            },
+            families: Families::Both,
+            nameservers: 1,
+            extra_hosts: Vec::new(),
+            modules: Modules::small(),
+            proxy_has_checksums: false,
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl LabBuilder {
+    /// Round-trip time between client and servers. Unless set: none.
+    pub fn rtt(mut self, round_trip: Duration) -> Self {
+        self.link.round_trip = round_trip;
+        self
+    }
+
+    /// Share of packets lost in each direction, from 0 to 1. Unless set: none.
+    pub fn loss(mut self, share: f64) -> Self {
+        self.link.loss = share;
+        self
+    }
+
+    /// What the link carries in each direction. Unless set: whatever the machine can.
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.link.rate = Some(rate);
+        self
+    }
+
+    /// Which packets are lost follows from this.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.link.seed = seed;
+        self
+    }
+
+    /// Address families of the client, its routes and its DNS answers. Unless set: both.
+    pub fn families(mut self, families: Families) -> Self {
+        self.families = families;
+        self
+    }
+
+    /// How many nameservers resolv.conf lists; from 1 to 3, as resolv.conf(5) allows. Unless set: 1.
+    pub fn nameservers(mut self, count: u8) -> Self {
+        self.nameservers = count;
+        self
+    }
+
+    /// One more TLS host, which answers `/` alone.
+    pub fn extra_host(mut self, name: impl Into<String>) -> Self {
+        self.extra_hosts.push(name.into());
+        self
+    }
+
+    /// What the module hosts serve. Unless set: [`Modules::small`].
+    pub fn modules(mut self, modules: Modules) -> Self {
+        self.modules = modules;
+        self
+    }
+
+    /// The module proxy answers for the checksum database too. Unless set: `go` must ask the database's own host.
+    pub fn proxied_checksum_database(mut self) -> Self {
+        self.proxy_has_checksums = true;
+        self
+    }
+
+    /// A fault from the start; may be called several times.
+    pub fn fault(mut self, fault: impl Into<Fault>) -> Self {
+        self.faults.push(fault.into());
+        self
+    }
+
+    /// Makes namespaces, link and servers.
+    ///
+    /// # Errors
+    /// What the machine lacks; [`LabError::is_environmental`] tells that from wrong settings.
+    pub fn start(self) -> Result<Lab, LabError> {
+        if !(1..=3).contains(&self.nameservers) {
+            return Err(LabError::Setting(format!(
+                "{} nameservers: resolv.conf takes 1 to 3",
+                self.nameservers
+            )));
+        }
+        if !(0.0..=1.0).contains(&self.link.loss) {
+            return Err(LabError::Setting(format!(
+                "loss {} is not a share from 0 to 1",
+                self.link.loss
+            )));
+        }
+        if self.extra_hosts.len() > 200 {
+            return Err(LabError::Setting(
+                "a lab has at most 200 extra hosts".to_owned(),
+            ));
+        }
+        if !rustix::process::geteuid().is_root() {
+            return Err(LabError::NotRoot);
+        }
+        let log = Log::new();
+        let faults = Faults::new(Vec::new());
+        let resolvers = nameservers(self.nameservers);
+        let hosts = tls_hosts(&self.extra_hosts);
+        let certificates = Certificates::generate(&hosts)?;
+        let modules = ModuleSet::shared(self.modules);
+        let checksums = Arc::new(ChecksumDatabase::over(&modules.modules)?);
+
+        let addresses = hosts
+            .iter()
+            .chain(&resolvers)
+            .flat_map(|host| host.addresses(self.families))
+            .collect();
+        let client = namespace::client(self.families)?;
+        let internet = namespace::internet(self.families, addresses)?;
+        let mounts = trust::private_mounts(
+            resolver_addresses(&resolvers, self.families),
+            certificates.authority.clone(),
+        )?;
+        let authority = certificates.authority.clone();
+        let servers = Servers::start(
+            internet.network,
+            Internet {
+                families: self.families,
+                nameservers: resolvers.clone(),
+                hosts: hosts.clone(),
+                modules: Arc::clone(&modules),
+                checksums: Arc::clone(&checksums),
+                proxy_has_checksums: self.proxy_has_checksums,
+                certificates,
+                faults: faults.clone(),
+                log: log.clone(),
+            },
+        )?;
+        let known = hosts.iter().chain(&resolvers).cloned().collect();
+        let link = Link::start(
+            client.tap,
+            internet.tap,
+            self.link,
+            faults.clone(),
+            Middlebox::new(known, log.clone()),
+        )?;
+        let lab = Lab {
+            _link: link,
+            _servers: servers,
+            network: client.network,
+            mounts,
+            routes: Mutex::new(Routes::new(client.netlink)),
+            families: self.families,
+            hosts,
+            modules,
+            checksums,
+            authority,
+            faults,
+            log,
+        };
+        lab.set_faults(self.faults)?;
+        Ok(lab)
+    }
+}
+
+/// One nameserver per line: its IPv4 address where there is one.
+fn resolver_addresses(resolvers: &[Host], families: Families) -> Vec<IpAddr> {
+    resolvers
+        .iter()
+        .filter_map(|host| host.addresses(families).next())
+        .collect()
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Makes modules from a specification.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+
+use super::zip::{Entry, archive};
+use super::{Module, Modules, dirhash};
+use crate::addresses::DIRECT;
+
+/// Random bytes that all modules' large files are cut from.
+const POOL: usize = 1 << 20;
+/// The oldest language version that the projects support: go.mod graphs are pruned from 1.17 on.
+pub(crate) const GO: &str = "1.21";
+
+/// The modules of `specification`, each requiring up to three later ones.
+pub(crate) fn generate(specification: Modules) -> Vec<Module> {
+    let mut random = Random(specification.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let count = usize::from(specification.count.min(5000));
+    let mut pool = Vec::with_capacity(POOL);
+    while pool.len() < POOL {
+        pool.extend_from_slice(&random.next().to_le_bytes());
+    }
+    let pool = Bytes::from(pool);
+    let names = (0..count).map(name).collect::<Vec<_>>();
+    (0..count)
+        .map(|number| {
+            let requires = (1..=3)
+                .filter_map(|step| names.get(number + step * step))
+                .collect::<Vec<_>>();
+            let average = u64::from(specification.average_bytes.max(1));
+            let size = (average / 5 + random.next() % (average * 8 / 5 + 1)) as usize;
+            module(number, &names[number], &requires, size, &pool, &mut random)
+        })
+        .collect()
+}
+
+/// Path and version. Every fifth path has an upper-case letter, which the proxy protocol escapes.
+fn name(number: usize) -> (String, String) {
+    let owner = if number % 5 == 4 { "Lab" } else { "lab" };
+    (
+        format!("{DIRECT}/{owner}/m{number:03}"),
+        format!("v1.{}.{}", number % 7, number % 3),
+    )
+}
+
+fn module(
+    number: usize,
+    (path, version): &(String, String),
+    requires: &[&(String, String)],
+    size: usize,
+    pool: &Bytes,
+    random: &mut Random,
+) -> Module {
+    let mut go_mod = format!("module {path}\n\ngo {GO}\n");
+    let mut source = format!("// Package m{number:03} is generated.\npackage m{number:03}\n");
+    if !requires.is_empty() {
+        go_mod.push_str("\nrequire (\n");
+        source.push_str("\nimport (\n");
+        for (index, (path, version)) in requires.iter().enumerate() {
+            // Writing to a String does not fail.
+            let _ = writeln!(go_mod, "\t{path} {version}");
+            let _ = writeln!(source, "\tr{index} \"{path}\"");
+        }
+        go_mod.push_str(")\n");
+        source.push_str(")\n");
+    }
+    let _ = write!(
+        source,
+        "\n// Number adds up the numbers of what this package imports.\nfunc Number() int {{ return {number}"
+    );
+    for index in 0..requires.len() {
+        let _ = write!(source, " + r{index}.Number()");
+    }
+    source.push_str(" }\n");
+
+    let prefix = format!("{path}@{version}");
+    let go_mod = Bytes::from(go_mod);
+    let mut entries = vec![
+        Entry {
+            name: format!("{prefix}/LICENSE"),
+            content: Bytes::from_static(b"Free for any use.\n"),
+        },
+        Entry {
+            name: format!("{prefix}/go.mod"),
+            content: go_mod.clone(),
+        },
+        Entry {
+            name: format!("{prefix}/number.go"),
+            content: Bytes::from(source),
+        },
+    ];
+    let mut left = size;
+    let mut part = 0;
+    while left > 0 {
+        let length = left.min(POOL / 4);
+        let start = random.next() as usize % (POOL - length);
+        entries.push(Entry {
+            name: format!("{prefix}/testdata/{part:02}.bin"),
+            content: pool.slice(start..start + length),
+        });
+        left -= length;
+        part += 1;
+    }
+    let sums = [
+        dirhash::hash1(
+            entries
+                .iter()
+                .map(|entry| (entry.name.as_str(), &entry.content[..])),
+        ),
+        dirhash::hash_go_mod(&go_mod),
+    ];
+    Module {
+        path: path.clone(),
+        version: version.clone(),
+        info: Bytes::from(format!(
+            "{{\"Version\":\"{version}\",\"Time\":\"2024-01-01T00:00:00Z\"}}"
+        )),
+        zip: archive(&entries),
+        go_mod,
+        sums,
+    }
+}
+
+/// xorshift64: not for secrets.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_sums_and_another_seed_others() {
+        let sums = |seed| {
+            generate(Modules {
+                seed,
+                ..Modules::small()
+            })
+            .into_iter()
+            .map(|module| module.sums)
+            .collect::<Vec<_>>()
+        };
+        assert_eq!(sums(1), sums(1));
+        assert_ne!(sums(1), sums(2));
+    }
+
+    #[test]
+    fn sizes_come_near_the_average() {
+        let modules = generate(Modules {
+            count: 60,
+            average_bytes: 50_000,
+            seed: 3,
+        });
+        let total = modules.iter().map(Module::zip_bytes).sum::<u64>();
+        assert!((2_000_000..4_500_000).contains(&total), "{total}");
+    }
+}

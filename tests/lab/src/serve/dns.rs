@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The lab's nameservers, over UDP and TCP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::rr::{RData, Record, RecordType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::time::sleep;
+
+use super::Internet;
+use crate::addresses::Family;
+use crate::fault::FaultKind;
+use crate::log::Question;
+
+const TTL_SECONDS: u32 = 60;
+
+pub(crate) async fn serve_udp(internet: Arc<Internet>, server: u8, socket: UdpSocket) {
+    let socket = Arc::new(socket);
+    let mut buffer = [0u8; 4096];
+    loop {
+        // Errors here are ICMP errors of clients that are gone.
+        let Ok((length, client)) = socket.recv_from(&mut buffer).await else {
+            continue;
+        };
+        let Some(reply) = answer(&internet, server, false, &buffer[..length]) else {
+            continue;
+        };
+        let socket = Arc::clone(&socket);
+        tokio::spawn(async move {
+            sleep_if(reply.delay).await;
+            let _ = socket.send_to(&reply.message, client).await;
+        });
+    }
+}
+
+pub(crate) async fn serve_tcp(internet: Arc<Internet>, server: u8, listener: TcpListener) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        let internet = Arc::clone(&internet);
+        tokio::spawn(async move {
+            // A client that breaks off is no concern of the server's.
+            let _ = serve_stream(&internet, server, stream).await;
+        });
+    }
+}
+
+async fn serve_stream(
+    internet: &Internet,
+    server: u8,
+    mut stream: TcpStream,
+) -> std::io::Result<()> {
+    loop {
+        let length = stream.read_u16().await?;
+        let mut question = vec![0; usize::from(length)];
+        stream.read_exact(&mut question).await?;
+        let Some(reply) = answer(internet, server, true, &question) else {
+            continue;
+        };
+        sleep_if(reply.delay).await;
+        stream.write_u16(reply.message.len() as u16).await?;
+        stream.write_all(&reply.message).await?;
+    }
+}
+
+async fn sleep_if(delay: Duration) {
+    if !delay.is_zero() {
+        sleep(delay).await;
+    }
+}
+
+struct Reply {
+    message: Vec<u8>,
+    delay: Duration,
+}
+
+/// The reply to a question; `None` if there is to be none.
+fn answer(internet: &Internet, server: u8, tcp: bool, question: &[u8]) -> Option<Reply> {
+    let request = Message::from_vec(question).ok()?;
+    let query = request.queries.first()?.clone();
+    let name = query
+        .name()
+        .to_ascii()
+        .trim_end_matches('.')
+        .to_ascii_lowercase();
+    let kind = query.query_type();
+    internet.log.question(Question {
+        at: internet.log.now(),
+        server,
+        name: name.clone(),
+        kind: kind.to_string(),
+        tcp,
+    });
+
+    let family = if kind == RecordType::AAAA {
+        Family::V6
+    } else {
+        Family::V4
+    };
+    let fault = internet.faults.find(|fault| {
+        let here = fault.server.is_none_or(|only| only == server);
+        (fault.kind.is_dns() && here && fault.concerns(&name, family)).then_some(fault.kind)
+    });
+    if let Some(fault) = fault {
+        internet.log.act(
+            fault,
+            name.as_str(),
+            format!("question {kind} at nameserver {server}"),
+        );
+    }
+
+    let mut reply = Message::response(request.metadata.id, request.metadata.op_code);
+    reply.metadata.message_type = MessageType::Response;
+    reply.metadata.recursion_desired = request.metadata.recursion_desired;
+    reply.metadata.recursion_available = true;
+    reply.add_query(query.clone());
+    let mut delay = Duration::ZERO;
+    match fault {
+        Some(FaultKind::DnsDrop) => return None,
+        Some(FaultKind::DnsNxdomain) => reply.metadata.response_code = ResponseCode::NXDomain,
+        Some(FaultKind::DnsRefused) => reply.metadata.response_code = ResponseCode::Refused,
+        Some(FaultKind::DnsServfail) => reply.metadata.response_code = ResponseCode::ServFail,
+        other => {
+            if let Some(FaultKind::DnsDelay(by)) = other {
+                delay = by;
+            }
+            match internet
+                .hosts
+                .iter()
+                .chain(&internet.nameservers)
+                .find(|host| host.name == name)
+            {
+                None => reply.metadata.response_code = ResponseCode::NXDomain,
+                Some(host) => {
+                    let data = match kind {
+                        RecordType::A if internet.families.has(Family::V4) => {
+                            Some(RData::A(host.v4.into()))
+                        }
+                        RecordType::AAAA if internet.families.has(Family::V6) => {
+                            Some(RData::AAAA(host.v6.into()))
+                        }
+                        // The name exists, without records of this type.
+                        _ => None,
+                    };
+                    reply.answers.extend(
+                        data.map(|data| {
+                            Record::from_rdata(query.name().clone(), TTL_SECONDS, data)
+                        }),
+                    );
+                }
+            }
+        }
+    }
+    Some(Reply {
+        message: reply.to_vec().ok()?,
+        delay,
+    })
+}
