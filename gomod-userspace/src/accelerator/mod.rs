@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Carries the module traffic of `go`: redirected connections are intercepted or spliced, requests are answered from
-//! the store, a fetch in flight, or upstream.
+//! what was fetched ahead, a fetch in flight, or upstream.
 //!
 //! The serving side, in the order a connection meets it: [`listener`] accepts it and asks [`Origins`] whose it is;
 //! [`peek`] reads what it opens with; what is certainly a module request of a process whose [`Policy`] is known is

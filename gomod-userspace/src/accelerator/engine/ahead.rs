@@ -131,7 +131,6 @@ impl Ahead {
     pub(super) fn claim(&self, url: &Url) -> Option<(Arc<Fetched>, Source)> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let fetched = files.remove(url)?;
-        drop(files);
         // The task that fetches holds the sender; without a turn it has not begun.
         if !fetched.has_begun() {
             return None;
@@ -154,20 +153,9 @@ impl Ahead {
         let Ok(_permit) = self.permits.acquire().await else {
             return;
         };
-        let fetched = {
-            let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-            files.get(&url).cloned()
-        };
-        // Asked for meanwhile: fetched for that request.
-        let Some(fetched) = fetched else {
-            return;
-        };
-        if self.bytes.load(Ordering::Relaxed) >= self.limits.bytes {
-            self.forget(&url);
+        if !self.begin(&url) {
             return;
         }
-        fetched.spool.begin();
-        drop(fetched);
         self.begun.fetch_add(1, Ordering::Relaxed);
         let request = UpstreamRequest::get(url.clone())
             .headers(headers())
@@ -190,6 +178,20 @@ impl Ahead {
         if !self.spool(response.body, writer).await {
             self.forget(&url);
         }
+    }
+
+    /// Marks the fetch as begun, in one step with looking for it: from then on a request joins it instead of asking for
+    /// itself. False if it was asked for meanwhile, or the limit is reached.
+    fn begin(&self, url: &Url) -> bool {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.bytes.load(Ordering::Relaxed) >= self.limits.bytes {
+            files.remove(url);
+            return false;
+        }
+        files
+            .get(url)
+            .inspect(|fetched| fetched.spool.begin())
+            .is_some()
     }
 
     /// True if the body is whole.
