@@ -244,6 +244,29 @@ pub struct PacketRecord<const N: usize> {
     pub payload: [u8; N],
 }
 
+/// A wait for a lock shorter than this is not told of, ns. The agent tells only of waits that it saw last longer.
+pub const LOCK_WAIT_NS: u64 = 50_000_000;
+
+/// A thread that may wait in `flock`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Locking {
+    /// Since when, ns of `CLOCK_MONOTONIC`.
+    pub since_ns: u64,
+    /// The descriptor of the file to be locked.
+    pub descriptor: u32,
+    /// Explicit padding.
+    pub padding: u32,
+}
+
+#[cfg(feature = "userspace")]
+#[expect(
+    unsafe_code,
+    reason = "marks a plain C struct without padding as readable from a map"
+)]
+// SAFETY: `repr(C)`, integers only, no implicit padding, any bit pattern is valid.
+unsafe impl aya::Pod for Locking {}
+
 /// What a [`FileRecord`] tells of.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,9 +275,7 @@ pub enum FileOperation {
     Open = 1,
     /// `renameat` has succeeded; `path` is the new name.
     Rename = 2,
-    /// `flock` was called and may now wait; `result` is the descriptor, `flags` the operation.
-    LockWait = 3,
-    /// That `flock` returned; `result` is 0 or a negative errno.
+    /// A `flock` that had waited for [`LOCK_WAIT_NS`] returned; `result` is 0 or a negative errno.
     LockDone = 4,
     /// `unlinkat` was called.
     Unlink = 5,
@@ -272,7 +293,7 @@ pub struct FileRecord {
     pub operation: u32,
     /// See [`FileOperation`].
     pub result: i32,
-    /// Flags of `openat` or the operation of `flock`.
+    /// Flags of `openat`; 0 for the others.
     pub flags: u32,
     /// Valid bytes in `path`; 0 where the operation has none.
     pub path_len: u32,
@@ -296,6 +317,7 @@ const _: () = {
     assert!(size_of::<PacketRecord<MEDIUM_CAPTURE>>() == 88 + MEDIUM_CAPTURE);
     assert!(size_of::<PacketRecord<LARGE_CAPTURE>>() == 88 + LARGE_CAPTURE);
     assert!(size_of::<FileRecord>() == 40 + PATH_BYTES);
+    assert!(size_of::<Locking>() == 16);
     assert!(core::mem::offset_of!(RecordHeader, kind) == 8);
     assert!(core::mem::offset_of!(PacketRecord<SMALL_CAPTURE>, payload) == 88);
 };

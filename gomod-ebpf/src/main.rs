@@ -10,6 +10,7 @@
 
 mod file;
 mod flow;
+mod lock;
 mod packet;
 mod process;
 mod redirect;

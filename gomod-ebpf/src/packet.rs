@@ -71,30 +71,15 @@ fn watch(ctx: &SkBuffContext, direction: u8) -> Option<()> {
     // SAFETY: the context is valid for this helper.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.skb.skb.cast()) };
     let flow = flow::of(cookie)?;
-    let network = network(ctx)?;
-    let transport = match u32::from(network.protocol) {
-        TCP => tcp(ctx, network.header_len)?,
-        UDP => udp(ctx, network.header_len)?,
-        _ => return None,
-    };
+    let (network, transport) = headers(ctx)?;
     // GSO and GRO packets carry no true length in their IP header: take the buffer's.
     let payload_len = ctx.len().checked_sub(transport.payload_offset)?;
-    let (local_address, remote_address, local_port, remote_port) = if direction == EGRESS {
-        (
-            network.source,
-            network.destination,
-            transport.source_port,
-            transport.destination_port,
-        )
-    } else {
-        (
-            network.destination,
-            network.source,
-            transport.destination_port,
-            transport.source_port,
-        )
-    };
     let stream_offset = account(flow, direction, &transport, payload_len);
+    let remote_port = if direction == EGRESS {
+        transport.destination_port
+    } else {
+        transport.source_port
+    };
     let is_dns = remote_port == DNS_PORT;
     let limit = if is_dns {
         DNS_CAPTURE
@@ -111,11 +96,18 @@ fn watch(ctx: &SkBuffContext, direction: u8) -> Option<()> {
     if !captures && transport.flags & (TCP_SYN | TCP_FIN | TCP_RST) == 0 {
         return None;
     }
+    let source = Endpoint::v6(network.source, transport.source_port);
+    let destination = Endpoint::v6(network.destination, transport.destination_port);
+    let (local, remote) = if direction == EGRESS {
+        (source, destination)
+    } else {
+        (destination, source)
+    };
     let head = PacketHead {
         header: ring::header(RecordKind::Packet, flow.pid),
         cookie,
-        local: Endpoint::v6(local_address, local_port),
-        remote: Endpoint::v6(remote_address, remote_port),
+        local,
+        remote,
         seq: transport.seq,
         ack: transport.ack,
         stream_offset,
@@ -143,63 +135,110 @@ fn watch(ctx: &SkBuffContext, direction: u8) -> Option<()> {
     Some(())
 }
 
+/// Both headers. One load gets them of TCP over IPv4 without options, and the whole of IPv6's.
 #[inline(always)]
-fn network(ctx: &SkBuffContext) -> Option<Network> {
-    let version = ctx.load::<u8>(0).ok()? >> 4;
-    if version == 4 {
-        let header = ctx.load::<[u8; 20]>(0).ok()?;
-        let [.., a, b, c, d, e, f, g, h] = header;
-        Some(Network {
-            source: Endpoint::v4([a, b, c, d], 0).address,
-            destination: Endpoint::v4([e, f, g, h], 0).address,
-            protocol: header[9],
-            ttl: header[8],
-            header_len: u32::from(header[0] & 0x0f) * 4,
-        })
+fn headers(ctx: &SkBuffContext) -> Option<(Network, Transport)> {
+    let Ok(start) = ctx.load::<[u8; 40]>(0) else {
+        // Only UDP over IPv4 is shorter.
+        let network = network4(&ctx.load::<[u8; 20]>(0).ok()?);
+        let transport = transport(ctx, &network)?;
+        return Some((network, transport));
+    };
+    if start[0] >> 4 != 4 {
+        let network = network6(&start);
+        let transport = transport(ctx, &network)?;
+        return Some((network, transport));
+    }
+    let [network, rest] = halves(&start);
+    let network = network4(network);
+    let transport = if network.header_len == 20 && u32::from(network.protocol) == TCP {
+        tcp(rest, network.header_len)
     } else {
-        // Extension headers before TCP or UDP are not followed: Linux sends none by itself.
-        let fixed = ctx.load::<[u8; 8]>(0).ok()?;
-        Some(Network {
-            source: ctx.load(8).ok()?,
-            destination: ctx.load(24).ok()?,
-            protocol: fixed[6],
-            ttl: fixed[7],
-            header_len: 40,
-        })
+        transport(ctx, &network)?
+    };
+    Some((network, transport))
+}
+
+#[inline(always)]
+fn halves(start: &[u8; 40]) -> [&[u8; 20]; 2] {
+    // SAFETY: two arrays of 20 bytes, one after the other, fill one of 40.
+    let halves = unsafe { &*core::ptr::from_ref(start).cast::<[[u8; 20]; 2]>() };
+    [&halves[0], &halves[1]]
+}
+
+#[inline(always)]
+fn network4(header: &[u8; 20]) -> Network {
+    let [.., a, b, c, d, e, f, g, h] = *header;
+    Network {
+        source: Endpoint::v4([a, b, c, d], 0).address,
+        destination: Endpoint::v4([e, f, g, h], 0).address,
+        protocol: header[9],
+        ttl: header[8],
+        header_len: u32::from(header[0] & 0x0f) * 4,
+    }
+}
+
+/// Extension headers before TCP or UDP are not followed: Linux sends none by itself.
+#[inline(always)]
+fn network6(header: &[u8; 40]) -> Network {
+    let mut source = [0; 16];
+    let mut destination = [0; 16];
+    source.copy_from_slice(&header[8..24]);
+    destination.copy_from_slice(&header[24..40]);
+    Network {
+        source,
+        destination,
+        protocol: header[6],
+        ttl: header[7],
+        header_len: 40,
+    }
+}
+
+/// The header behind the network's.
+#[inline(always)]
+fn transport(ctx: &SkBuffContext, network: &Network) -> Option<Transport> {
+    let offset = network.header_len;
+    match u32::from(network.protocol) {
+        TCP => Some(tcp(&ctx.load(offset as usize).ok()?, offset)),
+        UDP => Some(udp(&ctx.load(offset as usize).ok()?, offset)),
+        _ => None,
     }
 }
 
 #[inline(always)]
-fn tcp(ctx: &SkBuffContext, offset: u32) -> Option<Transport> {
-    let header = ctx.load::<[u8; 20]>(offset as usize).ok()?;
-    Some(Transport {
+fn tcp(header: &[u8; 20], offset: u32) -> Transport {
+    Transport {
         source_port: u16::from_be_bytes([header[0], header[1]]),
         destination_port: u16::from_be_bytes([header[2], header[3]]),
         seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
         ack: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
         flags: header[13],
         payload_offset: offset + u32::from(header[12] >> 4) * 4,
-    })
+    }
 }
 
 #[inline(always)]
-fn udp(ctx: &SkBuffContext, offset: u32) -> Option<Transport> {
-    let header = ctx.load::<[u8; 8]>(offset as usize).ok()?;
-    Some(Transport {
+fn udp(header: &[u8; 8], offset: u32) -> Transport {
+    Transport {
         source_port: u16::from_be_bytes([header[0], header[1]]),
         destination_port: u16::from_be_bytes([header[2], header[3]]),
         seq: 0,
         ack: 0,
         flags: 0,
         payload_offset: offset + 8,
-    })
+    }
 }
 
 /// Enters a packet into its socket's account; returns where its payload stands in the stream.
 #[inline(always)]
 fn account(flow: &mut Flow, direction: u8, transport: &Transport, payload_len: u32) -> u32 {
-    // SAFETY: plain helper call without pointers.
-    let now = unsafe { bpf_ktime_get_ns() };
+    // The time is for payload; the many acknowledgements don't need it.
+    let now = if payload_len > 0 {
+        // SAFETY: plain helper call without pointers.
+        unsafe { bpf_ktime_get_ns() }
+    } else {
+        0
+    };
     let is_syn = transport.flags & TCP_SYN != 0;
     let (initial_seq, known) = if direction == EGRESS {
         if is_syn {

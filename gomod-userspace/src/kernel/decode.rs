@@ -166,7 +166,6 @@ fn file(fields: &mut Fields<'_>) -> Result<File, DecodeError> {
     let operation = match fields.u32()? {
         o if o == record::FileOperation::Open as u32 => FileOperation::Open,
         o if o == record::FileOperation::Rename as u32 => FileOperation::Rename,
-        o if o == record::FileOperation::LockWait as u32 => FileOperation::LockWait,
         o if o == record::FileOperation::LockDone as u32 => FileOperation::LockDone,
         o if o == record::FileOperation::Unlink as u32 => FileOperation::Unlink,
         value => {

@@ -10,6 +10,7 @@ mod decode;
 mod detach;
 mod error;
 pub mod events;
+mod lock_waits;
 mod locks;
 mod memlock;
 mod module_files;

@@ -35,7 +35,7 @@ pub(super) fn missing_in_pid_namespace() -> Option<Missing> {
     let own = fs::read_link("/proc/self/ns/pid").ok()?;
     (own.as_os_str() != INITIAL).then(|| Missing {
         program: "process_exec",
-        lost: "arguments, working directories and Go versions of processes",
+        lost: "arguments, working directories and Go versions of processes, waits for locks",
         reason: "this is a pid namespace of its own; in a container, add `--pid=host`".to_owned(),
     })
 }

@@ -12,7 +12,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use super::{
     KernelError, OBJECT,
     detach::Holder,
-    events::{Event, EventKind, MonotonicNanos, Pid},
+    events::{Event, EventKind, FileOperation, MonotonicNanos, Pid},
+    lock_waits::LockWaits,
     memlock,
     module_files::ModuleFiles,
     mounts,
@@ -51,6 +52,7 @@ pub struct Tracer {
     samples: Samples,
     processes: Processes,
     files: ModuleFiles,
+    lock_waits: LockWaits,
     tick: Interval,
     redirect: Option<(Redirector, Heartbeat, NearEnds)>,
     /// The last batch was full: there may be more to read, without a wait.
@@ -79,6 +81,7 @@ impl Tracer {
         )
         .map_err(KernelError::system("cannot wait for the ring buffer"))?;
         let samples = Samples::new(take_map(&mut ebpf, "FLOWS", HashMap::try_from)?);
+        let lock_waits = LockWaits::new(take_map(&mut ebpf, "LOCKING", HashMap::try_from)?);
         let redirect = options
             .redirect
             .then(|| redirect::open(&mut ebpf))
@@ -95,6 +98,7 @@ impl Tracer {
             samples,
             processes,
             files: ModuleFiles::default(),
+            lock_waits,
             tick,
             redirect,
             behind: false,
@@ -172,17 +176,15 @@ impl Tracer {
         // Per CPU the order is right; between CPUs a record may have been reserved earlier but stamped later.
         raw.sort_by_key(|event| event.at);
         for event in raw {
-            let Some(event) = self.complete(event) else {
-                continue;
-            };
-            let size = self.files.final_size(&event);
-            events.push(event);
-            events.extend(size);
+            if let Some(event) = self.complete(event, events) {
+                events.push(event);
+            }
         }
         more
     }
 
-    fn complete(&mut self, mut event: Event) -> Option<Event> {
+    /// `None` for an event of no interest. What belongs before it goes to `events`.
+    fn complete(&mut self, mut event: Event, events: &mut Vec<Event>) -> Option<Event> {
         self.samples.note(&event);
         event.kind = match event.kind {
             EventKind::Exec(mut exec) => {
@@ -191,12 +193,16 @@ impl Tracer {
             }
             EventKind::Exit { code } => {
                 self.processes.forget(event.pid);
-                self.files.forget(event.pid);
+                self.files.forget(event.at, event.pid, events);
+                self.lock_waits.forget(event.pid);
                 EventKind::Exit { code }
+            }
+            EventKind::File(file) if file.operation == FileOperation::LockDone => {
+                EventKind::File(self.lock_waits.done(file)?)
             }
             EventKind::File(file) => {
                 let cwd = self.processes.working_directory(event.pid);
-                EventKind::File(self.files.complete(event.at, event.pid, file, cwd)?)
+                EventKind::File(self.files.complete(event.pid, file, cwd))
             }
             other => other,
         };
@@ -210,6 +216,7 @@ impl Tracer {
         let now = now();
         self.samples.sample(now, events);
         self.files.sample(now, events);
+        self.lock_waits.sample(now, events);
         let count = self.ring.newly_lost().map_err(map_error("LOST"))?;
         if count > 0 {
             events.push(Event {
