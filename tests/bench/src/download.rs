@@ -35,7 +35,10 @@ pub(crate) fn measure(
     reports: &Path,
     pairs: usize,
 ) -> Result<Vec<Row>> {
-    let lab = Lab::builder().modules(modules).start()?;
+    let lab = Lab::builder()
+        .segmentation_offload()
+        .modules(modules)
+        .start()?;
     let caches = caches()?;
     let project = lab.project_in(caches.path())?;
     let report = reports.join("download.json");

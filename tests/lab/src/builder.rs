@@ -40,6 +40,7 @@ impl Default for LabBuilder {
                 loss: 0.0,
                 rate: None,
                 seed: 1,
+                offload: false,
             },
             families: Families::Both,
             nameservers: 1,
@@ -73,6 +74,14 @@ impl LabBuilder {
     /// Which packets are lost follows from this.
     pub fn seed(mut self, seed: u64) -> Self {
         self.link.seed = seed;
+        self
+    }
+
+    /// The interfaces leave segmentation to the link, which carries up to 64 KiB of a connection in one frame, as between
+    /// network cards with segmentation and receive offload. Unless set: every segment is a frame of its own, as loss,
+    /// and faults that look at single segments, need it.
+    pub fn segmentation_offload(mut self) -> Self {
+        self.link.offload = true;
         self
     }
 
@@ -150,8 +159,8 @@ impl LabBuilder {
             .chain(&resolvers)
             .flat_map(|host| host.addresses(self.families))
             .collect();
-        let client = namespace::client(self.families)?;
-        let internet = namespace::internet(self.families, addresses)?;
+        let client = namespace::client(self.families, self.link.offload)?;
+        let internet = namespace::internet(self.families, self.link.offload, addresses)?;
         let mounts = trust::private_mounts(
             resolver_addresses(&resolvers, self.families),
             certificates.authority.clone(),

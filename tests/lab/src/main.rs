@@ -26,6 +26,9 @@ struct Arguments {
     /// Round-trip time between client and servers.
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse_duration)]
     rtt: Duration,
+    /// Carry up to 64 KiB of a connection in one frame, as network cards with segmentation offload do.
+    #[arg(long, conflicts_with_all = ["loss", "faults"])]
+    offload: bool,
     /// Share of packets lost in each direction.
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = parse_share)]
     loss: f64,
@@ -116,6 +119,9 @@ fn run(arguments: Arguments) -> Result<u8> {
         .modules(modules);
     if let Some(rate) = arguments.rate {
         builder = builder.rate(rate);
+    }
+    if arguments.offload {
+        builder = builder.segmentation_offload();
     }
     for fault in arguments.faults {
         builder = builder.fault(fault);

@@ -14,15 +14,16 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use crate::LabError;
 use crate::fault::Faults;
 use crate::net::middlebox::{Direction, Middlebox};
+use crate::sys::OFFLOAD_HEADER;
 use crate::units::Rate;
-use crate::wire::frame::{cross_routers, is_unicast_ip};
+use crate::wire::frame::{ETHERNET, cross_routers, is_unicast_ip};
 
 /// Routers on the way between client and servers: what a TTL loses.
 pub(crate) const ROUTERS: u8 = 7;
 /// Frames taken from one end before the other has its turn.
 const BATCH: usize = 64;
-/// Larger than any frame: the interfaces' MTU is 1500 and nothing is offloaded.
-const LARGEST_FRAME: usize = 2048;
+/// As large as any frame: an IP packet of 64 KiB behind its Ethernet header, if segmentation is left to others.
+const LARGEST_FRAME: usize = OFFLOAD_HEADER + ETHERNET + (1 << 16);
 /// A queue of more than this drops its tail.
 const LONGEST_QUEUE: Duration = Duration::from_millis(250);
 
@@ -34,6 +35,15 @@ pub(crate) struct LinkSettings {
     pub(crate) loss: f64,
     pub(crate) rate: Option<Rate>,
     pub(crate) seed: u64,
+    /// Frames of many segments pass whole.
+    pub(crate) offload: bool,
+}
+
+impl LinkSettings {
+    /// Bytes before the Ethernet header.
+    fn before_frame(self) -> usize {
+        if self.offload { OFFLOAD_HEADER } else { 0 }
+    }
 }
 
 /// A running link. It ends when this is dropped.
@@ -122,7 +132,7 @@ struct Carrier {
 
 impl Carrier {
     fn run(&mut self) {
-        let mut buffer = [0u8; LARGEST_FRAME];
+        let mut buffer = vec![0u8; LARGEST_FRAME];
         loop {
             let Some(ready) = self.wait() else { return };
             if ready[0] {
@@ -168,7 +178,7 @@ impl Carrier {
         }
     }
 
-    fn take(&mut self, direction: Direction, buffer: &mut [u8; LARGEST_FRAME]) {
+    fn take(&mut self, direction: Direction, buffer: &mut [u8]) {
         let faults = self.faults.now();
         for _ in 0..BATCH {
             let source = &mut self.lanes[direction.reverse() as usize].end;
@@ -177,7 +187,11 @@ impl Carrier {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => return,
             };
-            let frame = &mut buffer[..length];
+            let Some((offload, frame)) =
+                buffer[..length].split_at_mut_checked(self.settings.before_frame())
+            else {
+                continue;
+            };
             if !is_unicast_ip(frame) || self.is_lost() {
                 continue;
             }
@@ -185,10 +199,11 @@ impl Carrier {
             let forged = self.middlebox.take_forged().collect::<Vec<_>>();
             // A forged packet starts halfway, when the packet that provoked it has come halfway: it arrives one way's time from now.
             for (direction, frame) in forged {
-                self.send(direction, &frame);
+                let unsegmented = vec![0; offload.len()];
+                self.send(direction, &[unsegmented, frame].concat());
             }
             if passes && cross_routers(frame, ROUTERS) {
-                self.send(direction, frame);
+                self.send(direction, &buffer[..length]);
             }
         }
     }

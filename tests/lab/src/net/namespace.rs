@@ -34,9 +34,9 @@ pub(crate) struct Namespace {
 }
 
 /// The client's side: one address in each family and a default route over the link.
-pub(crate) fn client(families: Families) -> Result<Namespace, LabError> {
+pub(crate) fn client(families: Families, offload: bool) -> Result<Namespace, LabError> {
     on_own_thread("lab-client", move || {
-        let (namespace, index) = empty(CLIENT_MAC)?;
+        let (namespace, index) = empty(CLIENT_MAC, offload)?;
         let netlink = &namespace.netlink;
         let pairs: [(IpAddr, IpAddr, u8); 2] = [
             (CLIENT_V4.into(), ROUTER_V4.into(), 24),
@@ -61,9 +61,13 @@ pub(crate) fn client(families: Families) -> Result<Namespace, LabError> {
 }
 
 /// The internet's side: the router's addresses and one for each of `hosts`.
-pub(crate) fn internet(families: Families, hosts: Vec<IpAddr>) -> Result<Namespace, LabError> {
+pub(crate) fn internet(
+    families: Families,
+    offload: bool,
+    hosts: Vec<IpAddr>,
+) -> Result<Namespace, LabError> {
     on_own_thread("lab-internet", move || {
-        let (namespace, index) = empty(ROUTER_MAC)?;
+        let (namespace, index) = empty(ROUTER_MAC, offload)?;
         let netlink = &namespace.netlink;
         let pairs: [(IpAddr, IpAddr, u8); 2] = [
             (ROUTER_V4.into(), CLIENT_V4.into(), 24),
@@ -90,12 +94,12 @@ pub(crate) fn internet(families: Families, hosts: Vec<IpAddr>) -> Result<Namespa
 }
 
 /// A new network namespace around the calling thread, with `lo` and one TAP interface up.
-fn empty(mac: [u8; 6]) -> Result<(Namespace, u32), LabError> {
+fn empty(mac: [u8; 6], offload: bool) -> Result<(Namespace, u32), LabError> {
     unshare(CloneFlags::CLONE_NEWNET)
         .map_err(|error| LabError::setup("unshare(CLONE_NEWNET)", error))?;
     let network = File::open("/proc/thread-self/ns/net")
         .map_err(|error| LabError::setup("open /proc/thread-self/ns/net", error))?;
-    let tap = open_tap(INTERFACE).map_err(|source| LabError::Tap { source })?;
+    let tap = open_tap(INTERFACE, offload).map_err(|source| LabError::Tap { source })?;
     let netlink = Netlink::open().map_err(|error| LabError::setup("socket(AF_NETLINK)", error))?;
     for (name, mac, mtu) in [("lo", None, None), (INTERFACE, Some(mac), Some(MTU))] {
         let index = if_nametoindex(name)
