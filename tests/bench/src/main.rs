@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `gomod-bench overhead`: what tracing costs, against the limits that the project promises.
+//! What tracing costs (`overhead`) and what carrying the traffic gains (`download`), against what the project promises.
 
-mod connections;
 mod download;
+mod fetch;
 mod hello;
 mod machine;
 mod measured;
 mod overhead;
 mod paired;
-mod startup;
 mod statistics;
 mod table;
 mod timed;
@@ -30,6 +29,8 @@ struct Arguments {
 enum Task {
     /// What tracing costs in time and memory: a download, the start, many short connections.
     Overhead(overhead::Options),
+    /// How long a download takes, by every way there is, over several networks.
+    Download(download::Options),
     /// Print the monotonic clock, ns: the command whose start is timed.
     #[command(hide = true)]
     Clock,
@@ -39,6 +40,9 @@ enum Task {
     /// Open short connections: the command whose connections are timed.
     #[command(hide = true)]
     Connect(traffic::Load),
+    /// Fetch files over many connections: the least that a download could take.
+    #[command(hide = true)]
+    Fetch(fetch::Files),
 }
 
 /// Exit code of a measurement that could not be made; a limit missed is 1.
@@ -48,6 +52,8 @@ fn main() -> ExitCode {
     let now = measured::monotonic();
     let outcome = match Arguments::parse().task.unwrap_or_default() {
         Task::Overhead(options) => overhead::measure(&options),
+        Task::Download(options) => download::measure(&options),
+        Task::Fetch(files) => fetch::all(&files).map(|()| true),
         Task::Clock => {
             println!("{}", now.as_nanos());
             Ok(true)

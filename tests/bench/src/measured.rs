@@ -122,8 +122,13 @@ pub(crate) fn run_agent(command: Command) -> Result<Run> {
             }
         }
     })?;
-    thread::sleep(AFTERMATH);
+    settle();
     Ok(run)
+}
+
+/// Waits until nothing of an agent's run is left in the kernel.
+pub(crate) fn settle() {
+    thread::sleep(AFTERMATH);
 }
 
 fn measure(

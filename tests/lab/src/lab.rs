@@ -12,7 +12,7 @@ use crate::LabError;
 use crate::addresses::{Families, Host, family_of};
 use crate::builder::LabBuilder;
 use crate::fault::{Fault, FaultKind, Faults};
-use crate::log::{Act, Log, Question, Request};
+use crate::log::{Act, Connection, Log, Question, Request};
 use crate::modules::checksum_database::ChecksumDatabase;
 use crate::modules::{Module, ModuleSet};
 use crate::net::link::Link;
@@ -164,6 +164,11 @@ impl Lab {
         self.log.acts()
     }
 
+    /// The connections to TLS servers so far, handshake completed.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.log.connections()
+    }
+
     /// The HTTP requests that servers received so far.
     pub fn requests(&self) -> Vec<Request> {
         self.log.requests()
@@ -197,6 +202,19 @@ impl Lab {
     /// The value of GOSUMDB with which `go` asks, and believes, the lab's checksum database.
     pub fn checksum_database(&self) -> &str {
         self.checksums.verifier()
+    }
+
+    /// Writes all files of the modules to `directory` as a module proxy serves them, for `GOPROXY=file://…`.
+    pub fn write_module_proxy(&self, directory: &std::path::Path) -> Result<(), LabError> {
+        for module in self.modules() {
+            module
+                .write_below(directory)
+                .map_err(|source| LabError::Project {
+                    path: directory.to_owned(),
+                    source,
+                })?;
+        }
+        Ok(())
     }
 
     pub(crate) fn module_set(&self) -> &ModuleSet {

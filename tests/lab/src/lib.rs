@@ -38,7 +38,7 @@ pub use builder::LabBuilder;
 pub use error::LabError;
 pub use fault::{Amount, CATALOGUE, Description, Fault, FaultKind, Pattern};
 pub use lab::Lab;
-pub use log::{Act, Question, Request};
+pub use log::{Act, Connection, Question, Request};
 pub use modules::{Module, Modules};
 pub use net::middlebox::{FORGED_TTL, GENUINE_TTL};
 pub use project::{HeldLock, Project};

@@ -42,6 +42,17 @@ pub struct Request {
     pub body_bytes: u64,
 }
 
+/// One connection to a TLS server of the lab whose handshake was completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// When the handshake was done, since the lab started.
+    pub at: Duration,
+    /// The server's name.
+    pub host: String,
+    /// True if the client resumed an earlier session, which saves it the certificates.
+    pub resumed: bool,
+}
+
 /// One question that a nameserver of the lab received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
@@ -60,6 +71,7 @@ pub struct Question {
 #[derive(Debug, Default)]
 struct Records {
     acts: Vec<Act>,
+    connections: Vec<Connection>,
     requests: Vec<Request>,
     questions: Vec<Question>,
 }
@@ -90,6 +102,10 @@ impl Log {
         self.with(|records| keep(&mut records.acts, act));
     }
 
+    pub(crate) fn connection(&self, connection: Connection) {
+        self.with(|records| keep(&mut records.connections, connection));
+    }
+
     pub(crate) fn request(&self, request: Request) {
         self.with(|records| keep(&mut records.requests, request));
     }
@@ -100,6 +116,10 @@ impl Log {
 
     pub(crate) fn acts(&self) -> Vec<Act> {
         self.with(|records| records.acts.clone())
+    }
+
+    pub(crate) fn connections(&self) -> Vec<Connection> {
+        self.with(|records| records.connections.clone())
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {

@@ -8,6 +8,9 @@ mod zip;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -79,6 +82,24 @@ impl Module {
     /// Path as the proxy protocol and the module cache write it: upper-case letters become `!` and the lower-case one.
     pub fn escaped_path(&self) -> String {
         escape(&self.path)
+    }
+
+    /// Its files' paths at a module proxy, below the proxy's address: `.mod`, `.info`, `.zip`.
+    pub fn proxy_paths(&self) -> [String; 3] {
+        let stem = format!("{}/@v/{}", self.escaped_path(), self.version);
+        ["mod", "info", "zip"].map(|kind| format!("{stem}.{kind}"))
+    }
+
+    pub(crate) fn write_below(&self, directory: &Path) -> io::Result<()> {
+        let [go_mod, info, zip] = self.proxy_paths().map(|path| directory.join(path));
+        if let Some(parent) = go_mod.parent() {
+            fs::create_dir_all(parent)?;
+            fs::write(parent.join("list"), format!("{}\n", self.version))?;
+        }
+        fs::write(go_mod, &self.go_mod)?;
+        fs::write(info, &self.info)?;
+        let mut file = fs::File::create(zip)?;
+        self.zip.iter().try_for_each(|piece| file.write_all(piece))
     }
 
     /// Bytes of its zip.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -16,6 +17,7 @@ use super::Internet;
 use super::wiretap::{Scissors, Wiretap, end};
 use crate::addresses::{Family, Host};
 use crate::fault::FaultKind;
+use crate::log::Connection;
 use crate::wire::client_hello::{ClientHello, Inspection, inspect};
 
 const ALERT_RECORD: u8 = 21;
@@ -99,6 +101,11 @@ async fn serve_connection(
     let wiretap = Wiretap::new(stream, beginning, &scissors);
     let socket = wiretap.second_descriptor()?;
     let encrypted = TlsAcceptor::from(configuration).accept(wiretap).await?;
+    internet.log.connection(Connection {
+        at: internet.log.now(),
+        host: host.name.clone(),
+        resumed: encrypted.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed),
+    });
 
     let service = {
         let (internet, host, scissors) =

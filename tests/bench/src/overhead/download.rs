@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result, ensure};
 use gomod_lab::{Lab, Modules, Toolchain};
 use tempfile::TempDir;
 
+use super::{read_report, sample};
 use crate::{
     measured::{self, Agent, Run},
-    overhead::{read_report, sample},
     paired::{self, Pair, Side},
     table::{Limit, Row, Unit},
     timed::Taken,

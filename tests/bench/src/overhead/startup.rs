@@ -5,9 +5,9 @@ use std::{env, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
 
+use super::sample;
 use crate::{
     measured::{self, Agent},
-    overhead::sample,
     paired::{self, Side},
     table::{Limit, Row, Unit},
 };

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `overhead`: all measurements, one table.
 
+mod connections;
+mod download;
+mod startup;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -12,10 +16,8 @@ use gomod_lab::{Modules, toolchain};
 use serde_json::{Value, json};
 
 use crate::{
-    connections, download,
     machine::Machine,
     measured::Agent,
-    startup,
     statistics::Sample,
     table::{self, Row},
 };

@@ -11,10 +11,9 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use gomod_lab::Lab;
 
+use super::{download, read_report, sample};
 use crate::{
-    download,
     measured::{self, Agent, Run},
-    overhead::{read_report, sample},
     paired::{self, Pair, Side},
     table::{Limit, Row, Unit},
     timed::Taken,
