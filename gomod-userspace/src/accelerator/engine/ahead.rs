@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use http::{HeaderMap, StatusCode};
@@ -25,8 +26,10 @@ use crate::kernel::events::Source;
 /// Bounds of fetching ahead.
 #[derive(Clone, Copy, Debug)]
 pub struct AheadLimits {
-    /// Fetches at once.
+    /// Fetches at once, however far the host is.
     pub at_once: usize,
+    /// Fetches at once while it's not known how far the host is, and if it's near: more would only cost handshakes.
+    pub at_once_near: usize,
     /// Bytes in all; past it nothing more is begun.
     pub bytes: u64,
 }
@@ -34,7 +37,8 @@ pub struct AheadLimits {
 impl Default for AheadLimits {
     fn default() -> Self {
         Self {
-            at_once: 24,
+            at_once: 28,
+            at_once_near: 8,
             bytes: 2 << 30,
         }
     }
@@ -88,11 +92,13 @@ pub struct Ahead {
 
 impl Ahead {
     pub(super) fn new(upstream: Upstream, via: Via, limits: AheadLimits) -> Arc<Self> {
+        let permits = Arc::new(Semaphore::new(at_once(Duration::ZERO, limits)));
+        tokio::spawn(widen(upstream.distance(), Arc::clone(&permits), limits));
         Arc::new(Self {
             upstream,
             via,
             limits,
-            permits: Arc::new(Semaphore::new(limits.at_once.max(1))),
+            permits,
             files: Mutex::default(),
             begun: AtomicU64::new(0),
             used: AtomicU64::new(0),
@@ -225,6 +231,31 @@ impl Ahead {
     }
 }
 
+/// Files a second that are worth more connections: at a round trip of 50 ms it takes 20 to get as many small files.
+const WORTHWHILE: f64 = 400.0;
+
+/// Allows as many fetches at once as the distance asks for, as soon as it is known.
+async fn widen(
+    mut distance: watch::Receiver<Option<Duration>>,
+    permits: Arc<Semaphore>,
+    limits: AheadLimits,
+) {
+    let Ok(known) = distance.wait_for(Option::is_some).await else {
+        return;
+    };
+    if let Some(round_trip) = *known {
+        permits.add_permits(
+            at_once(round_trip, limits).saturating_sub(at_once(Duration::ZERO, limits)),
+        );
+    }
+}
+
+/// How many fetches at once, at this distance.
+fn at_once(round_trip: Duration, limits: AheadLimits) -> usize {
+    let wanted = (round_trip.as_secs_f64() * WORTHWHILE).ceil() as usize;
+    wanted.max(limits.at_once_near).min(limits.at_once).max(1)
+}
+
 /// As `go` sends them, so that caches on the way hold one variant of each file.
 fn headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -265,5 +296,23 @@ impl Fetched {
             }
         });
         StreamBody::new(stream).boxed_unsync()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_farther_the_host_the_more_at_once_within_bounds() {
+        let limits = AheadLimits::default();
+        let at = |ms| at_once(Duration::from_millis(ms), limits);
+        assert_eq!([at(0), at(20), at(50), at(3_000)], [8, 8, 20, 28]);
+        let one = AheadLimits {
+            at_once: 0,
+            at_once_near: 0,
+            ..limits
+        };
+        assert_eq!(at_once(Duration::from_secs(1), one), 1);
     }
 }

@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
@@ -37,6 +38,8 @@ pub(super) struct Connector {
     pub(super) resolver: Arc<dyn Resolve>,
     pub(super) book: AddressBook,
     pub(super) deadlines: Deadlines,
+    /// How far the first host was that was reached.
+    pub(super) distance: watch::Sender<Option<Duration>>,
 }
 
 /// How long setting up took. Absent for what was not needed.
@@ -87,13 +90,18 @@ impl Connector {
             }
             if route.tls {
                 let allowed = limit(Phase::Tunnel);
+                let asked = Instant::now();
                 let Ok(tunnel) = timeout(allowed, tunnel(stream, route, proxy, remote)).await
                 else {
                     self.book.failed(remote);
                     return Err(late(Phase::Tunnel, proxy, allowed));
                 };
                 stream = tunnel?;
+                // The proxy is near; the host behind it is as far as the tunnel took.
+                self.reached(took + asked.elapsed());
             }
+        } else {
+            self.reached(took);
         }
         if route.tls {
             let began = Instant::now();
@@ -110,6 +118,15 @@ impl Connector {
             remote,
             set_up,
         })
+    }
+
+    /// A host was reached, one round trip away.
+    fn reached(&self, round_trip: Duration) {
+        self.distance.send_if_modified(|known| {
+            let first = known.is_none();
+            known.get_or_insert(round_trip);
+            first
+        });
     }
 
     async fn handshake(

@@ -28,12 +28,13 @@ mod route;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use hyper::body::Body as _;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub use account::Account;
 pub use connection::SetUp;
@@ -105,6 +106,7 @@ impl Upstream {
             resolver: options.resolver,
             book: addresses::AddressBook::default(),
             deadlines: options.deadlines,
+            distance: watch::Sender::default(),
         };
         let shared = Shared {
             connector: Arc::new(connector),
@@ -114,6 +116,11 @@ impl Upstream {
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// The round trip to the first host that was reached, once one was: how far away the modules are.
+    pub fn distance(&self) -> watch::Receiver<Option<Duration>> {
+        self.shared.connector.distance.subscribe()
     }
 
     /// Fetches what `request` asks for, until the head of the response; the body follows as it's read. Dropping the
