@@ -5,6 +5,7 @@ use std::{
     ffi::{CString, OsString},
     os::{fd::AsFd as _, unix::ffi::OsStrExt as _},
     path::PathBuf,
+    thread,
 };
 
 use anyhow::{Context as _, Result};
@@ -113,19 +114,28 @@ async fn trace(
     })??;
     let recording = recording.map(Recording::new);
 
-    let prepared = arguments
-        .accelerate
-        .then(|| accelerate::prepare(invoker))
-        .transpose()
-        .unwrap_or_else(|error| {
-            say(format_args!("only observed: {error:#}"));
-            None
-        });
+    // Each takes some 30 ms, and the command waits for both.
     let options = kernel::Options {
         debug: arguments.debug_kernel,
-        redirect: prepared.is_some(),
+        redirect: arguments.accelerate,
     };
-    let mut tracer = Tracer::start(cgroup.as_fd(), options)?;
+    let (prepared, tracer) = thread::scope(|scope| {
+        let prepared = arguments
+            .accelerate
+            .then(|| scope.spawn(|| accelerate::prepare(invoker)));
+        let tracer = Tracer::start(cgroup.as_fd(), options);
+        let prepared = prepared.map(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        (prepared, tracer)
+    });
+    let mut tracer = tracer?;
+    let prepared = prepared.transpose().unwrap_or_else(|error| {
+        say(format_args!("only observed: {error:#}"));
+        None
+    });
     if !arguments.quiet {
         for missing in tracer.missing() {
             say(format_args!(
