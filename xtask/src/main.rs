@@ -57,9 +57,9 @@ enum Task {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
-    /// Measure: `bench overhead`.
+    /// Measure: `bench overhead`, `bench download`.
     Bench {
-        /// Which measurement; all without it.
+        /// Which measurement; `overhead` without it.
         name: Option<String>,
         /// Arguments of gomod-bench.
         #[arg(last = true)]

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A response body that arrives once and is read by any number of readers, from its start, while it grows.
 //!
-//! Small bodies stay in memory; larger ones go to a file without a name, so that memory does not grow with them and
-//! nothing is left behind.
+//! Bodies stay in memory, as they came, while there is room for them; larger ones go to a file without a name, so that
+//! memory does not grow with them and nothing is left behind.
+
+mod memory;
 
 use std::{
     fs::File,
@@ -14,8 +16,8 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::watch;
 
-/// Bodies up to this size stay in memory, bytes.
-const IN_MEMORY: usize = 64 << 10;
+use self::memory::Memory;
+
 /// Bytes handed to a reader at once, at most.
 const CHUNK: usize = 64 << 10;
 
@@ -46,7 +48,7 @@ pub enum SpoolError {
 
 #[derive(Debug)]
 enum Store {
-    Memory(Vec<u8>),
+    Memory(Memory),
     File(File),
 }
 
@@ -81,7 +83,7 @@ pub struct SpoolReader {
 /// An empty body.
 pub fn spool() -> (SpoolWriter, Spool) {
     let shared = Arc::new(Shared {
-        store: RwLock::new(Store::Memory(Vec::new())),
+        store: RwLock::new(Store::Memory(Memory::default())),
         progress: watch::Sender::new(Progress::default()),
     });
     let writer = SpoolWriter {
@@ -94,29 +96,29 @@ pub fn spool() -> (SpoolWriter, Spool) {
 
 impl SpoolWriter {
     /// Appends to the body. An error (no space for the file) leaves it as it was.
-    pub fn write(&mut self, data: &[u8]) -> io::Result<()> {
+    pub fn write(&mut self, data: Bytes) -> io::Result<()> {
         if data.is_empty() {
             return Ok(());
         }
+        let added = data.len() as u64;
         let mut store = self
             .shared
             .store
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         match &mut *store {
-            Store::Memory(memory) if memory.len() + data.len() <= IN_MEMORY => {
-                memory.extend_from_slice(data);
-            }
             Store::Memory(memory) => {
-                let file = tempfile::tempfile()?;
-                file.write_all_at(memory, 0)?;
-                file.write_all_at(data, memory.len() as u64)?;
-                *store = Store::File(file);
+                if let Err(data) = memory.push(data) {
+                    let file = tempfile::tempfile()?;
+                    memory.write_to(&file)?;
+                    file.write_all_at(&data, self.length)?;
+                    *store = Store::File(file);
+                }
             }
-            Store::File(file) => file.write_all_at(data, self.length)?,
+            Store::File(file) => file.write_all_at(&data, self.length)?,
         }
         drop(store);
-        self.length += data.len() as u64;
+        self.length += added;
         self.shared
             .progress
             .send_replace(Progress::Arriving(self.length));
@@ -213,14 +215,13 @@ impl SpoolReader {
     /// Pages of a file that was just written are in the page cache: no reason to leave this thread.
     fn read(&mut self, length: u64) -> Result<Bytes, SpoolError> {
         let size = (length - self.position).min(CHUNK as u64) as usize;
-        let start = self.position as usize;
         let store = self
             .shared
             .store
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         let bytes = match &*store {
-            Store::Memory(memory) => Bytes::copy_from_slice(&memory[start..start + size]),
+            Store::Memory(memory) => memory.at(self.position),
             Store::File(file) => {
                 let mut buffer = vec![0; size];
                 file.read_exact_at(&mut buffer, self.position)
@@ -252,7 +253,7 @@ mod tests {
         let mut expected = Vec::new();
         for round in 0..40_u8 {
             let piece = vec![round; 10_000];
-            writer.write(&piece).unwrap();
+            writer.write(piece.clone().into()).unwrap();
             expected.extend_from_slice(&piece);
             tokio::task::yield_now().await;
         }
@@ -275,7 +276,7 @@ mod tests {
     #[tokio::test]
     async fn a_failed_body_gives_what_it_has_and_then_says_why() {
         let (mut writer, spool) = spool();
-        writer.write(b"half").unwrap();
+        writer.write("half".into()).unwrap();
         let mut reader = spool.reader();
         assert_eq!(reader.next().await.unwrap().unwrap(), "half");
         writer.fail("no more");

@@ -210,7 +210,7 @@ impl Ahead {
             let written = match frame {
                 Ok(frame) => frame.into_data().map_or(Ok(()), |data| {
                     self.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-                    writer.write(&data).map_err(|error| error.to_string())
+                    writer.write(data).map_err(|error| error.to_string())
                 }),
                 Err(error) => Err(error.to_string()),
             };

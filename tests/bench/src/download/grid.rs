@@ -16,21 +16,22 @@ pub(crate) fn text(grid: &Grid) -> String {
                 .unwrap_or(0)
         })
         .collect::<Vec<_>>();
-    grid.iter()
-        .map(|row| {
-            let line = row
-                .iter()
-                .zip(&widths)
-                .enumerate()
-                .map(|(column, (cell, width))| match column {
-                    0 => format!("{cell:<width$}"),
-                    _ => format!("{cell:>width$}"),
-                })
-                .collect::<Vec<_>>()
-                .join("  ");
-            format!("{}\n", line.trim_end())
-        })
-        .collect()
+    let mut text = String::new();
+    for row in grid {
+        let line = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, width))| match column {
+                0 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            })
+            .collect::<Vec<_>>()
+            .join("  ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// The same for Markdown.
