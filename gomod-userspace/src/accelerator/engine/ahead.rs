@@ -13,7 +13,7 @@ use std::{
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use url::Url;
 
 use crate::accelerator::{
@@ -108,6 +108,7 @@ impl Ahead {
 
     /// Begins to fetch these, in this order; ones that are known already are passed over. Inside a tokio runtime.
     pub fn fetch(self: &Arc<Self>, urls: impl IntoIterator<Item = Url>) {
+        let mut fresh = Vec::new();
         for url in urls {
             let (sender, state) = watch::channel(State::Waiting);
             let (writer, spool) = spool();
@@ -119,7 +120,19 @@ impl Ahead {
                 }
                 files.insert(url.clone(), fetched);
             }
-            tokio::spawn(Arc::clone(self).fetch_one(url, sender, writer));
+            fresh.push((url, sender, writer));
+        }
+        tokio::spawn(Arc::clone(self).fetch_in_order(fresh));
+    }
+
+    /// Begins one when another ends. A task for each from the start would wait for its turn in the order in which the
+    /// runtime's threads came across it: large files would get in before the small ones that `go` waits for.
+    async fn fetch_in_order(self: Arc<Self>, files: Vec<(Url, watch::Sender<State>, SpoolWriter)>) {
+        for (url, state, writer) in files {
+            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
+                return;
+            };
+            tokio::spawn(Arc::clone(&self).fetch_one(permit, url, state, writer));
         }
     }
 
@@ -152,13 +165,11 @@ impl Ahead {
 
     async fn fetch_one(
         self: Arc<Self>,
+        _permit: OwnedSemaphorePermit,
         url: Url,
         state: watch::Sender<State>,
         writer: SpoolWriter,
     ) {
-        let Ok(_permit) = self.permits.acquire().await else {
-            return;
-        };
         if !self.begin(&url) {
             return;
         }
