@@ -36,7 +36,7 @@ nix::ioctl_write_int_bad!(
     libc::TUNSETOFFLOAD
 );
 
-/// Size of `struct virtio_net_hdr` of linux/virtio_net.h, which stands before each frame of an interface that leaves
+/// Size of `struct virtio_net_hdr` of `linux/virtio_net.h`, which stands before each frame of an interface that leaves
 /// segmentation to others.
 pub(crate) const OFFLOAD_HEADER: usize = 10;
 
