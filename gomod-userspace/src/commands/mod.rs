@@ -3,6 +3,8 @@
 
 mod accelerate;
 mod preamble;
+mod probe;
+mod probe_worker;
 mod run;
 mod session;
 
@@ -26,6 +28,11 @@ struct Cli {
 enum Command {
     /// Run a command and tell what the network did to the `go` processes in it.
     Run(run::Arguments),
+    /// Find out, by trying, what the network does to the way to a host.
+    Probe(probe::Arguments),
+    /// The process of a probe that owns the sockets.
+    #[command(hide = true)]
+    ProbeWorker(probe_worker::Arguments),
 }
 
 /// Exit code for a mistake on the command line, and for tracing that cannot start.
@@ -42,10 +49,14 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match command {
-        Command::Run(arguments) => run::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments).map(|ending| ending.pass_on()),
+        Command::Probe(arguments) => probe::run(&arguments),
+        Command::ProbeWorker(arguments) => {
+            probe_worker::run(&arguments).map(|()| ExitCode::SUCCESS)
+        }
     };
     match outcome {
-        Ok(ending) => ending.pass_on(),
+        Ok(code) => code,
         Err(error) => {
             say(format_args!("{}", whole_story(&error)));
             ExitCode::from(exit_code(&error) as u8)
@@ -117,7 +128,9 @@ mod tests {
     fn what_follows_the_dashes_is_the_command() {
         let cli =
             Cli::try_parse_from(["gomod-trace", "run", "--", "go", "mod", "--quiet"]).unwrap();
-        let Command::Run(arguments) = cli.command;
+        let Command::Run(arguments) = cli.command else {
+            panic!("another subcommand")
+        };
         assert_eq!(arguments.command, ["go", "mod", "--quiet"]);
         assert!(!arguments.quiet);
     }

@@ -132,7 +132,7 @@ fn packet(fields: &mut Fields<'_>) -> Result<Packet, DecodeError> {
     let local = fields.endpoint()?;
     let remote = fields.endpoint()?;
     let seq = fields.u32()?;
-    let _ack = fields.u32()?;
+    let ack = fields.u32()?;
     let stream_offset = fields.u32()?;
     let payload_len = fields.u32()?;
     let captured = fields.u32()?;
@@ -155,6 +155,7 @@ fn packet(fields: &mut Fields<'_>) -> Result<Packet, DecodeError> {
         flags: TcpFlags(flags),
         ttl,
         seq,
+        ack,
         stream_offset: (stream_offset != u32::MAX).then_some(stream_offset),
         payload_len,
         payload: fields.bytes(captured as usize)?.to_vec(),

@@ -333,6 +333,9 @@ pub struct Packet {
     pub ttl: u8,
     /// TCP sequence number.
     pub seq: u32,
+    /// TCP acknowledgement number; 0 in recordings that do not have it.
+    #[serde(default)]
+    pub ack: u32,
     /// Where the payload begins in its direction of the stream; unknown if the SYN was not seen.
     pub stream_offset: Option<u32>,
     /// Payload bytes in the packet.

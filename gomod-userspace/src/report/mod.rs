@@ -8,6 +8,7 @@
 pub mod file;
 pub mod json;
 pub mod live;
+pub mod probe;
 pub mod stream;
 pub mod summary;
 pub mod units;

@@ -205,6 +205,7 @@ impl Script {
             flags: TcpFlags(flags),
             ttl,
             seq: offset,
+            ack: 0,
             stream_offset: Some(offset),
             payload_len: payload.len() as u32,
             payload,

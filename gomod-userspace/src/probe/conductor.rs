@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Says what is tried next: cheap arms first, and none whose answer is already known.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Host, ProbeError,
+    arm::{Arm, Hello, Side},
+    client::Client,
+    hello::GoRelease,
+    inference::{Experiment, Finding, control_beside, infer},
+    plan::{Next, Pace, Plan},
+    results::{Fate, Results, Seen, Try, fate},
+    surroundings::Proxy,
+    task::{Act, Connect, Ending, Failure, Observation, Piece, Route, Task},
+    witness::Witness,
+};
+
+/// Go's own limit for one question (net/dnsclient_unix.go).
+const DNS_LIMIT: Duration = Duration::from_secs(5);
+/// Four SYNs, or a hello and four retransmissions of it; a longer way gets longer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+/// A whole handshake or a request takes several round trips, and work of the server.
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(5);
+/// How long a connection that carries nothing is watched.
+const IDLE: Duration = Duration::from_millis(1_500);
+/// Addresses of each family that are tried.
+const ADDRESSES: usize = 2;
+/// After this long nothing new begins: with the last answers, a host takes less than a minute.
+const BUDGET: Duration = Duration::from_secs(45);
+/// The kernel's events are there by then.
+const SETTLED: Duration = Duration::from_millis(250);
+
+/// What can be chosen.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Tries of each arm.
+    pub tries: u32,
+    /// Whose hello.
+    pub release: GoRelease,
+    /// The file of which the first part is fetched.
+    pub path: String,
+    /// How much of it, bytes.
+    pub bytes: u64,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// What is tried now.
+    pub stage: &'a str,
+    /// Tries done in this stage.
+    pub done: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+/// Everything found out about one host.
+#[derive(Clone, Debug)]
+pub struct Probed {
+    /// The host.
+    pub host: Host,
+    /// What was tried, and what came of it.
+    pub experiment: Experiment,
+    /// What it means, the strongest first.
+    pub findings: Vec<Finding>,
+    /// Which socket was which arm's, and how its try ended.
+    pub sockets: Vec<Socket>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A socket of a try.
+#[derive(Clone, Debug)]
+pub struct Socket {
+    /// Kernel's number.
+    pub cookie: u64,
+    /// For what.
+    pub arm: Arm,
+    /// The try's end.
+    pub ending: Ending,
+}
+
+/// Probes hosts one after the other.
+pub struct Conductor<'a> {
+    client: Client,
+    /// Without tracing there is none.
+    witness: Option<Rc<RefCell<Witness>>>,
+    options: Options,
+    random: fastrand::Rng,
+    next_id: u32,
+    progress: &'a mut dyn FnMut(Progress<'_>),
+}
+
+/// What the tries of one host share.
+struct Work<'h> {
+    host: &'h Host,
+    control: &'h Host,
+    proxy: Option<&'h Proxy>,
+    began: Instant,
+    limit: Duration,
+    sockets: Vec<Socket>,
+    /// Tries in the order of their ends, each with its socket.
+    done: Vec<(Arm, Try, Option<u64>)>,
+}
+
+impl<'a> Conductor<'a> {
+    /// A conductor of this worker.
+    pub fn new(
+        client: Client,
+        witness: Option<Rc<RefCell<Witness>>>,
+        options: Options,
+        progress: &'a mut dyn FnMut(Progress<'_>),
+    ) -> Self {
+        Self {
+            client,
+            witness,
+            options,
+            random: fastrand::Rng::new(),
+            next_id: 0,
+            progress,
+        }
+    }
+
+    /// Tries everything there is to try with one host.
+    pub async fn probe(
+        &mut self,
+        host: &Host,
+        control: &Host,
+        proxy: Option<&Proxy>,
+        nameservers: &[IpAddr],
+        known: &[IpAddr],
+    ) -> Result<Probed, ProbeError> {
+        let mut work = Work {
+            host,
+            control,
+            proxy,
+            began: Instant::now(),
+            limit: ANSWER_LIMIT,
+            sockets: Vec::new(),
+            done: Vec::new(),
+        };
+        let asked_dns = proxy.is_none() && known.is_empty();
+        if proxy.is_none() {
+            self.resolve(&mut work, nameservers, asked_dns).await?;
+        }
+        let (targets, controls) = match proxy {
+            Some(proxy) => (vec![proxy.address], vec![proxy.address]),
+            None => (
+                addresses(&work, Side::Target, known, host.port),
+                addresses(&work, Side::Control, &[], control.port),
+            ),
+        };
+        let mut experiment = Experiment {
+            host: host.name.clone(),
+            control: control.name.clone(),
+            targets,
+            controls,
+            matrix: None,
+            nameservers: nameservers.to_vec(),
+            asked_dns,
+            proxied: proxy.is_some(),
+            results: Results::default(),
+        };
+        self.connect(&mut work, &experiment).await?;
+        self.greet(&mut work, &mut experiment).await?;
+        self.transfer(&mut work, &experiment).await?;
+
+        if self.witness.is_some() {
+            tokio::time::sleep(SETTLED).await;
+        }
+        let took = work.began.elapsed();
+        experiment.results = self.with_kernel(work.done);
+        let findings = infer(&experiment);
+        Ok(Probed {
+            host: host.clone(),
+            experiment,
+            findings,
+            sockets: work.sockets,
+            took,
+        })
+    }
+
+    /// Lets the worker end.
+    pub async fn finish(self) {
+        self.client.finish().await;
+    }
+
+    /// Every nameserver, by UDP and TCP, for the host and the control.
+    async fn resolve(
+        &mut self,
+        work: &mut Work<'_>,
+        nameservers: &[IpAddr],
+        target: bool,
+    ) -> Result<(), ProbeError> {
+        let mut arms = Vec::new();
+        for server in nameservers {
+            let mut add = |of, tcp, v6| {
+                arms.push(Arm::Dns {
+                    of,
+                    tcp,
+                    v6,
+                    server: *server,
+                });
+            };
+            for v6 in [false, true] {
+                add(Side::Control, false, v6);
+                if target {
+                    add(Side::Target, false, v6);
+                }
+            }
+            if target {
+                add(Side::Target, true, false);
+            }
+        }
+        self.run(work, "names", &arms).await?;
+        let unreachable = work.done.iter().all(|(_, done, _)| {
+            matches!(
+                done.ending,
+                Ending::Failed(Failure::DnsUnreachable {
+                    errno: libc::ENETUNREACH
+                })
+            )
+        });
+        if unreachable && !work.done.is_empty() {
+            return Err(ProbeError::NoNetwork {
+                why: std::io::Error::from_raw_os_error(libc::ENETUNREACH).to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Connections that carry nothing, to every address.
+    async fn connect(
+        &mut self,
+        work: &mut Work<'_>,
+        experiment: &Experiment,
+    ) -> Result<(), ProbeError> {
+        let mut arms: Vec<Arm> = experiment
+            .targets
+            .iter()
+            .map(|address| Arm::Tcp {
+                at: Side::Target,
+                address: *address,
+            })
+            .collect();
+        for target in &experiment.targets {
+            if let Some(address) = experiment.control_beside(*target) {
+                let arm = Arm::Tcp {
+                    at: Side::Control,
+                    address,
+                };
+                if !arms.contains(&arm) {
+                    arms.push(arm);
+                }
+            }
+        }
+        self.run(work, "connections", &arms).await?;
+        let slowest = work
+            .done
+            .iter()
+            .filter_map(|(_, done, _)| done.connect_us)
+            .max()
+            .map_or(Duration::ZERO, Duration::from_micros);
+        // A lost SYN counts a second and more: that is no round trip.
+        work.limit = ANSWER_LIMIT + 5 * slowest.min(Duration::from_millis(600));
+        Ok(())
+    }
+
+    /// Hellos: as `go` sends them, everywhere; then the matrix where that fails, or at the first address.
+    async fn greet(
+        &mut self,
+        work: &mut Work<'_>,
+        experiment: &mut Experiment,
+    ) -> Result<(), ProbeError> {
+        let open: Vec<SocketAddr> = experiment
+            .targets
+            .iter()
+            .copied()
+            .filter(|address| {
+                !work
+                    .fate(Arm::Tcp {
+                        at: Side::Target,
+                        address: *address,
+                    })
+                    .fails()
+            })
+            .collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let hello = |kind, address| Arm::Hello { kind, address };
+        // The control before the target's name was ever sent: some filters block an address for a while after it.
+        let mut clean = Vec::new();
+        for target in &open {
+            for kind in [Hello::Control, Hello::ControlSmall] {
+                if let Some(address) = control_beside(&experiment.controls, *target) {
+                    let arm = hello(kind, address);
+                    if !clean.contains(&arm) {
+                        clean.push(arm);
+                    }
+                }
+            }
+        }
+        self.run(work, "control", &clean).await?;
+        let base: Vec<Arm> = open
+            .iter()
+            .map(|address| hello(Hello::Go, *address))
+            .collect();
+        self.run(work, "hello", &base).await?;
+        let fails = |address: &SocketAddr| !work.fate(hello(Hello::Go, *address)).passes();
+        let matrix = open.iter().copied().find(fails).unwrap_or(open[0]);
+        experiment.matrix = Some(matrix);
+        let mut arms: Vec<Arm> = Hello::MATRIX
+            .into_iter()
+            .filter_map(|kind| match kind.at() {
+                Side::Target => Some(hello(kind, matrix)),
+                Side::Control => {
+                    control_beside(&experiment.controls, matrix).map(|address| hello(kind, address))
+                }
+            })
+            .collect();
+        arms.push(Arm::NonTls { address: matrix });
+        self.run(work, "matrix", &arms).await
+    }
+
+    /// Whole handshakes and a file, where hellos are answered.
+    async fn transfer(
+        &mut self,
+        work: &mut Work<'_>,
+        experiment: &Experiment,
+    ) -> Result<(), ProbeError> {
+        let answers = |address: &SocketAddr| {
+            [Hello::Go, Hello::Small].into_iter().any(|kind| {
+                work.fate(Arm::Hello {
+                    kind,
+                    address: *address,
+                })
+                .passes()
+            })
+        };
+        let Some(address) = experiment
+            .matrix
+            .filter(answers)
+            .or_else(|| experiment.targets.iter().copied().find(answers))
+        else {
+            return Ok(());
+        };
+        let limit = work.limit;
+        work.limit = limit.max(EXCHANGE_LIMIT);
+        self.run(work, "handshake", &[Arm::Handshake { address }])
+            .await?;
+        if work.fate(Arm::Handshake { address }).passes() {
+            self.run(work, "transfer", &[Arm::Download { address }])
+                .await?;
+        }
+        work.limit = limit;
+        Ok(())
+    }
+
+    async fn run(
+        &mut self,
+        work: &mut Work<'_>,
+        stage: &str,
+        arms: &[Arm],
+    ) -> Result<(), ProbeError> {
+        let mut plan = Plan::rounds(arms, self.options.tries, Pace::default(), &mut self.random);
+        let of = plan.left();
+        let mut under_way: BTreeMap<u32, Arm> = BTreeMap::new();
+        (self.progress)(Progress { stage, done: 0, of });
+        loop {
+            if work.began.elapsed() > BUDGET {
+                plan.stop();
+            }
+            let wake = match plan.next(Instant::now()) {
+                Next::Done => return Ok(()),
+                Next::Begin(arm) => {
+                    let task = self.task(work, arm);
+                    under_way.insert(task.id, arm);
+                    self.client.submit(&task).await?;
+                    continue;
+                }
+                Next::Wait(until) => until,
+            };
+            let pause = async {
+                match wake {
+                    Some(until) => tokio::time::sleep_until(until.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                observed = self.client.answer() => {
+                    let observed = observed?;
+                    if let Some(arm) = under_way.remove(&observed.id) {
+                        plan.ended(arm, observed.ending.failure_word().is_some(), Instant::now());
+                        work.note(arm, observed);
+                        let done = of.saturating_sub(plan.left() + under_way.len());
+                        (self.progress)(Progress { stage, done, of });
+                    }
+                }
+                () = pause => {}
+            }
+        }
+    }
+
+    fn task(&mut self, work: &Work<'_>, arm: Arm) -> Task {
+        self.next_id = self.next_id.wrapping_add(1);
+        let (host, control) = (work.host, work.control);
+        let mut limit = work.limit;
+        let act = match arm {
+            Arm::Dns {
+                of,
+                tcp,
+                v6,
+                server,
+            } => {
+                limit = DNS_LIMIT;
+                Act::Dns {
+                    server: SocketAddr::new(server, 53),
+                    tcp,
+                    name: match of {
+                        Side::Target => host,
+                        Side::Control => control,
+                    }
+                    .name
+                    .clone(),
+                    v6,
+                }
+            }
+            Arm::Tcp { at, address } => Act::Idle {
+                route: work.route(at, address),
+                hold_ms: IDLE.as_millis() as u64,
+            },
+            Arm::NonTls { address } => Act::Bytes {
+                route: work.route(Side::Target, address),
+                pieces: vec![Piece(b"gomod-trace probe: not TLS\r\n\r\n".to_vec())],
+                expects_hello: false,
+            },
+            Arm::Hello { kind, address } => Act::Bytes {
+                route: work.route(kind.at(), address),
+                pieces: kind.pieces(
+                    self.options.release,
+                    &host.name,
+                    &control.name,
+                    &mut self.random,
+                ),
+                expects_hello: true,
+            },
+            Arm::Handshake { address } => Act::Handshake {
+                route: work.route(Side::Target, address),
+                name: host.name.clone(),
+            },
+            Arm::Download { address } => Act::Download {
+                route: work.route(Side::Target, address),
+                name: host.name.clone(),
+                path: self.options.path.clone(),
+                bytes: self.options.bytes,
+            },
+        };
+        Task {
+            id: self.next_id,
+            limit_ms: limit.as_millis() as u64,
+            act,
+        }
+    }
+
+    fn with_kernel(&self, done: Vec<(Arm, Try, Option<u64>)>) -> Results {
+        let mut results = Results::default();
+        for (arm, mut one, cookie) in done {
+            one.seen = cookie.and_then(|cookie| self.seen(cookie));
+            results.add(arm, one);
+        }
+        results
+    }
+
+    fn seen(&self, cookie: u64) -> Option<Seen> {
+        self.witness.as_ref()?.borrow().seen(cookie)
+    }
+}
+
+impl Work<'_> {
+    fn route(&self, side: Side, address: SocketAddr) -> Route {
+        Route {
+            address,
+            connect: self.proxy.map(|proxy| {
+                let host = match side {
+                    Side::Target => self.host,
+                    Side::Control => self.control,
+                };
+                Connect {
+                    authority: format!("{}:{}", host.name, host.port),
+                    authorization: proxy.authorization.clone(),
+                }
+            }),
+        }
+    }
+
+    fn note(&mut self, arm: Arm, observed: Observation) {
+        if let Some(cookie) = observed.cookie {
+            self.sockets.push(Socket {
+                cookie,
+                arm,
+                ending: observed.ending.clone(),
+            });
+        }
+        let done = Try {
+            ending: observed.ending,
+            took_us: observed.took_us,
+            connect_us: observed.connect_us,
+            seen: None,
+        };
+        self.done.push((arm, done, observed.cookie));
+    }
+
+    fn fate(&self, arm: Arm) -> Fate {
+        let tries: Vec<Try> = self
+            .done
+            .iter()
+            .filter(|(of, _, _)| *of == arm)
+            .map(|(_, done, _)| done.clone())
+            .collect();
+        fate(&tries)
+    }
+}
+
+/// The addresses that the nameservers gave, or /etc/hosts; a few of each family, IPv4 first.
+fn addresses(work: &Work<'_>, side: Side, known: &[IpAddr], port: u16) -> Vec<SocketAddr> {
+    let mut found: Vec<IpAddr> = known.to_vec();
+    if found.is_empty() {
+        for (arm, done, _) in &work.done {
+            if let (Arm::Dns { of, .. }, Ending::Resolved { addresses, .. }) = (arm, &done.ending)
+                && *of == side
+            {
+                found.extend(addresses);
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    let few = |v6: bool| {
+        found
+            .iter()
+            .filter(move |address| address.is_ipv6() == v6)
+            .take(ADDRESSES)
+    };
+    few(false)
+        .chain(few(true))
+        .map(|address| SocketAddr::new(*address, port))
+        .collect()
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From results to verdicts; pure.
+//!
+//! One variable at a time: a cause is named only where an arm fails and its neighbour, which differs in that one thing,
+//! passes. Where the control fails as well, nothing is said of the host.
+
+mod connect;
+mod dns;
+mod finding;
+mod hello;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+use std::net::{IpAddr, SocketAddr};
+
+pub use finding::{Evidence, Finding};
+
+use super::{
+    arm::{Arm, Hello, Side},
+    results::{Fate, Results, fate},
+    verdict::Verdict,
+};
+use crate::diagnose::Confidence;
+
+/// What inference looks at.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// The host.
+    pub host: String,
+    /// The control.
+    pub control: String,
+    /// Its addresses that were tried, or the proxy's.
+    pub targets: Vec<SocketAddr>,
+    /// The control's.
+    pub controls: Vec<SocketAddr>,
+    /// The address at which the matrix was done.
+    pub matrix: Option<SocketAddr>,
+    /// The nameservers.
+    pub nameservers: Vec<IpAddr>,
+    /// The nameservers were asked for the host's addresses (not with a proxy, nor if /etc/hosts has them).
+    pub asked_dns: bool,
+    /// All of it went through an HTTP proxy.
+    pub proxied: bool,
+    /// What came of it.
+    pub results: Results,
+}
+
+impl Experiment {
+    /// The control's address that is used beside this one: of its family, if there is one.
+    pub fn control_beside(&self, target: SocketAddr) -> Option<SocketAddr> {
+        control_beside(&self.controls, target)
+    }
+
+    fn hello(&self, kind: Hello, target: SocketAddr) -> Fate {
+        self.place(kind, target).map_or(Fate::Untried, |address| {
+            fate(self.results.hello(kind, address))
+        })
+    }
+
+    /// Where a hello of this kind goes in the matrix at `target`.
+    fn place(&self, kind: Hello, target: SocketAddr) -> Option<SocketAddr> {
+        match kind.at() {
+            Side::Target => Some(target),
+            Side::Control => self.control_beside(target),
+        }
+    }
+
+    /// Whether the control answers some hello of its own.
+    fn control_passes(&self, beside: SocketAddr) -> bool {
+        [Hello::Control, Hello::ControlSmall]
+            .into_iter()
+            .any(|kind| self.hello(kind, beside).passes())
+    }
+}
+
+/// See [`Experiment::control_beside`].
+pub fn control_beside(controls: &[SocketAddr], target: SocketAddr) -> Option<SocketAddr> {
+    controls
+        .iter()
+        .find(|control| control.is_ipv4() == target.is_ipv4())
+        .or(controls.first())
+        .copied()
+}
+
+/// All that can be said, the strongest first; never empty.
+pub fn infer(experiment: &Experiment) -> Vec<Finding> {
+    let mut findings = dns::infer(experiment);
+    for address in &experiment.targets {
+        findings.extend(connect::infer(experiment, *address));
+        findings.extend(transfer::infer(experiment, *address));
+    }
+    findings.extend(hello::infer(experiment));
+    merge(&mut findings);
+    if findings.is_empty() {
+        findings.push(quiet(experiment));
+    }
+    findings
+}
+
+/// The same at several addresses is one verdict; and where a control failed, that alone is told.
+fn merge(findings: &mut Vec<Finding>) {
+    let mut merged: Vec<Finding> = Vec::new();
+    for finding in findings.drain(..) {
+        match merged
+            .iter_mut()
+            .find(|other| other.verdict == finding.verdict)
+        {
+            Some(same) => same.absorb(finding),
+            None => merged.push(finding),
+        }
+    }
+    if merged
+        .iter()
+        .any(|finding| finding.verdict != Verdict::ControlFailed)
+    {
+        merged.retain(|finding| finding.verdict != Verdict::ControlFailed);
+    }
+    merged.sort_by_key(|finding| {
+        (
+            std::cmp::Reverse(finding.confidence),
+            matches!(finding.verdict, Verdict::Seen(_)),
+            finding.verdict,
+        )
+    });
+    *findings = merged;
+}
+
+/// Nothing was found: all passes, or too little was tried to say so.
+fn quiet(experiment: &Experiment) -> Finding {
+    let tries = experiment
+        .targets
+        .iter()
+        .flat_map(|address| {
+            [
+                experiment.results.hello(Hello::Go, *address),
+                experiment
+                    .results
+                    .tries(Arm::Handshake { address: *address }),
+            ]
+        })
+        .flatten();
+    let (mut n, mut m) = (0, 0);
+    for one in tries {
+        m += 1;
+        n += u32::from(one.ending.failure_word().is_none());
+    }
+    let passes = |arm| fate(experiment.results.tries(arm)) == Fate::Passes;
+    let whole = !experiment.targets.is_empty()
+        && experiment.targets.iter().all(|address| {
+            passes(Arm::Hello {
+                kind: Hello::Go,
+                address: *address,
+            })
+        })
+        && experiment
+            .targets
+            .iter()
+            .any(|address| passes(Arm::Handshake { address: *address }));
+    if whole {
+        let confidence = match n {
+            0..3 => Confidence::Suspected,
+            3..5 => Confidence::Likely,
+            _ => Confidence::Confirmed,
+        };
+        Finding::new(Verdict::Ok, confidence, n, m)
+    } else {
+        let mut finding = Finding::new(Verdict::ControlFailed, Confidence::Suspected, m - n, m);
+        finding.evidence.text(
+            "why",
+            "tries fail and pass by turns, or too few could be made: try again, with more --tries",
+        );
+        finding
+    }
+}
