@@ -11,6 +11,7 @@ mod faults;
 mod harness;
 mod identity;
 mod kernel_programs;
+mod probe;
 mod quiet_network;
 mod refusals;
 mod residue;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     // The longest come first.
     let trials = [
         faults::trials(),
+        probe::trials(),
         accelerate::trials(),
         quiet_network::trials(),
         residue::trials(),

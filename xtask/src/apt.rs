@@ -15,7 +15,7 @@ struct Needed {
 }
 
 /// What a test run needs besides cargo. A program missing here shows up as skipped tests.
-const FOR_TESTS: [Needed; 4] = [
+const FOR_TESTS: [Needed; 5] = [
     Needed {
         program: "python3",
         package: "python3",
@@ -35,6 +35,11 @@ const FOR_TESTS: [Needed; 4] = [
         program: "git",
         package: "git",
         purpose: "modules fetched from a repository",
+    },
+    Needed {
+        program: "tshark",
+        package: "tshark",
+        purpose: "reads the packets that a probe has kept",
     },
 ];
 

@@ -70,7 +70,7 @@ pub(super) struct Arguments {
     /// The file of which the first part is fetched, to see whether something cuts or slows transfers.
     #[arg(long, value_name = "PATH", default_value = LARGE_FILE)]
     path: String,
-    /// Ignore HTTPS_PROXY.
+    /// Ignore `HTTPS_PROXY`.
     #[arg(long)]
     direct: bool,
     /// Write the report (JSON, schema gomod-trace.probe/1) to FILE.

@@ -22,7 +22,7 @@ use super::{
     witness::Witness,
 };
 
-/// Go's own limit for one question (net/dnsclient_unix.go).
+/// Go's own limit for one question (`net/dnsclient_unix.go`).
 const DNS_LIMIT: Duration = Duration::from_secs(5);
 /// Four SYNs, or a hello and four retransmissions of it; a longer way gets longer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
@@ -177,7 +177,15 @@ impl<'a> Conductor<'a> {
         }
         let took = work.began.elapsed();
         experiment.results = self.with_kernel(work.done);
-        let findings = infer(&experiment);
+        let mut findings = infer(&experiment);
+        for finding in &mut findings {
+            if self.witness.is_none() {
+                finding.evidence.value("traced", false);
+            }
+            if let Some(proxy) = proxy {
+                finding.evidence.text("through_proxy", proxy.name.as_str());
+            }
+        }
         Ok(Probed {
             host: host.clone(),
             experiment,

@@ -124,7 +124,7 @@ pub fn reach(tries: &[Try]) -> Fate {
     })
 }
 
-fn fate_by(tries: &[Try], passes: impl Fn(&Ending) -> bool) -> Fate {
+fn fate_by(tries: &[Try], is_well: impl Fn(&Ending) -> bool) -> Fate {
     // What this machine could not do says nothing of the network.
     let relevant = || {
         tries
@@ -135,12 +135,12 @@ fn fate_by(tries: &[Try], passes: impl Fn(&Ending) -> bool) -> Fate {
     if count == 0 {
         return Fate::Untried;
     }
-    let passed = relevant().filter(|one| passes(&one.ending)).count();
+    let passed = relevant().filter(|one| is_well(&one.ending)).count();
     if passed * 5 >= count * 4 {
         return Fate::Passes;
     }
     let mut ways: BTreeMap<Way, usize> = BTreeMap::new();
-    for one in relevant().filter(|one| !passes(&one.ending)) {
+    for one in relevant().filter(|one| !is_well(&one.ending)) {
         *ways.entry(way(&one.ending)).or_default() += 1;
     }
     let most = ways.into_iter().max_by_key(|(_, count)| *count);
@@ -203,16 +203,20 @@ impl Tally {
                 *failures.entry(word).or_insert(0) += 1;
             }
         }
-        let passed = |one: &&Try| one.ending.failure_word().is_none();
-        let mut times: Vec<u64> = tries.iter().filter(passed).map(|one| one.took_us).collect();
-        let passes = times.len() as u32;
+        let is_well = |one: &&Try| one.ending.failure_word().is_none();
+        let mut times: Vec<u64> = tries
+            .iter()
+            .filter(is_well)
+            .map(|one| one.took_us)
+            .collect();
+        let passed = times.len() as u32;
         if times.is_empty() {
             times = tries.iter().map(|one| one.took_us).collect();
         }
         times.sort_unstable();
         Self {
             tries: tries.len() as u32,
-            passed: passes,
+            passed,
             failures,
             median_us: times.get(times.len() / 2).copied(),
         }

@@ -231,7 +231,7 @@ pub struct Icmp {
 }
 
 impl Icmp {
-    /// Whether it says that somebody forbids it: ICMP 3/9, 3/10, 3/13 (RFC 1812 section 5.2.7.1), ICMPv6 1/1, 1/5, 1/6
+    /// Whether it says that somebody forbids it: ICMP 3/9, 3/10, 3/13 (RFC 1812 section 5.2.7.1), `ICMPv6` 1/1, 1/5, 1/6
     /// (RFC 4443 section 3.1).
     pub fn is_prohibition(self, v6: bool) -> bool {
         if v6 {

@@ -95,7 +95,7 @@ impl Witness {
             seen.rtt_us = seen.rtt_us.or(connection.handshake_rtt_us.map(u64::from));
             // The kernel counts the SYN as one byte.
             seen.acked = (connection.bytes_sent > 0 && connection.bytes_acked > 0)
-                .then(|| connection.bytes_acked > connection.bytes_sent);
+                .then_some(connection.bytes_acked > connection.bytes_sent);
         }
         Some(seen)
     }

@@ -29,7 +29,7 @@ const ECDHE_SUITES: [u16; 10] = [
 ];
 /// Suites without it, which the `go` command offered up to 1.23.
 const RSA_SUITES: [u16; 6] = [0x009c, 0x009d, 0x002f, 0x0035, 0xc012, 0x000a];
-const TLS_13_SUITES: [u16; 3] = [0x1301, 0x1303, 0x1302];
+const TLS_13_SUITES: [u16; 3] = [0x1301, 0x1302, 0x1303];
 
 /// Signature schemes, Go's order: PSS with SHA-256, ECDSA P-256, Ed25519, and so on.
 const SCHEMES: [u16; 10] = [
@@ -217,8 +217,8 @@ fn handshake_schemes(shape: &HelloShape) -> Vec<u16> {
     let mut schemes = schemes(shape);
     if shape.release >= GoRelease::Go1_25 {
         schemes.retain(|scheme| {
-            !SHA1_SCHEMES.contains(scheme)
-                && !(shape.versions == Versions::Only13 && PKCS1_SCHEMES.contains(scheme))
+            let only_13 = shape.versions == Versions::Only13;
+            !(SHA1_SCHEMES.contains(scheme) || (only_13 && PKCS1_SCHEMES.contains(scheme)))
         });
     }
     schemes

@@ -32,6 +32,9 @@ pub struct Finding {
 #[serde(transparent)]
 pub struct Evidence(Map<String, Value>);
 
+/// Takes a number out of what was seen.
+type Pick = dyn Fn(&Seen) -> Option<u64>;
+
 impl Finding {
     pub(super) fn new(verdict: Verdict, confidence: Confidence, n: u32, m: u32) -> Self {
         Self {
@@ -117,11 +120,11 @@ impl Evidence {
         self.0.get(name)
     }
 
-    pub(super) fn text(&mut self, name: &str, text: impl Into<String>) {
+    pub(in crate::probe) fn text(&mut self, name: &str, text: impl Into<String>) {
         self.0.insert(name.to_owned(), Value::String(text.into()));
     }
 
-    pub(super) fn value(&mut self, name: &str, value: impl Into<Value>) {
+    pub(in crate::probe) fn value(&mut self, name: &str, value: impl Into<Value>) {
         self.0.insert(name.to_owned(), value.into());
     }
 
@@ -145,12 +148,12 @@ impl Evidence {
         if seen.is_empty() {
             return;
         }
-        let median = |pick: &dyn Fn(&Seen) -> Option<u64>| {
+        let median = |pick: &Pick| {
             let mut numbers: Vec<u64> = seen.iter().copied().filter_map(pick).collect();
             numbers.sort_unstable();
             numbers.get(numbers.len() / 2).copied()
         };
-        let numbers: [(&str, &dyn Fn(&Seen) -> Option<u64>); 6] = [
+        let numbers: [(&str, &Pick); 6] = [
             ("syn_ack_ttl", &|seen| seen.syn_ack_ttl.map(u64::from)),
             ("rst_ttl", &|seen| seen.rst_ttl.map(u64::from)),
             ("rst_after_us", &|seen| seen.rst_after_us),

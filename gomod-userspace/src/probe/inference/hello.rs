@@ -291,18 +291,15 @@ fn handshake(matrix: &Matrix<'_>) -> Option<Finding> {
         }),
     };
     let mut finding = Finding::of_tries(verdict, tries, &[]).at(matrix.target);
-    match untrusted {
-        Some((issuer, reason, _)) => {
-            finding.evidence.text("issuer", issuer.as_str());
-            finding.evidence.text("reason", reason.as_str());
-        }
-        None => {
-            finding = finding.at_most(Confidence::Suspected);
-            finding.evidence.text(
-                "where",
-                "after the ServerHello, before the handshake was done",
-            );
-        }
+    if let Some((issuer, reason, _)) = untrusted {
+        finding.evidence.text("issuer", issuer.as_str());
+        finding.evidence.text("reason", reason.as_str());
+    } else {
+        finding = finding.at_most(Confidence::Suspected);
+        finding.evidence.text(
+            "where",
+            "after the ServerHello, before the handshake was done",
+        );
     }
     finding.evidence.compared([
         ("handshake", tries),

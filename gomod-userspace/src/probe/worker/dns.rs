@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One question to one nameserver, as `go` asks it (net/dnsclient_unix.go): recursion desired, EDNS0.
+//! One question to one nameserver, as `go` asks it (`net/dnsclient_unix.go`): recursion desired, EDNS0.
 
 use std::{io, net::SocketAddr, time::Duration};
 

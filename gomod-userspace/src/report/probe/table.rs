@@ -153,7 +153,12 @@ fn verdict(text: &mut String, probed: &Probed, finding: &Finding, palette: Palet
         "  {painted}  {confidence}, {} of {} tries",
         finding.n, finding.m
     );
-    for (name, value) in finding.evidence.facts() {
+    // What passed is in the rows above.
+    for (name, value) in finding
+        .evidence
+        .facts()
+        .filter(|(name, _)| *name != "passed")
+    {
         let _ = writeln!(
             text,
             "    {} {}",
