@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What tracing costs (`overhead`) and what carrying the traffic gains (`download`), against what the project promises.
+//! `gomod-bench`: what tracing costs (`overhead`), what carrying the traffic gains (`download`) and how right verdicts
+//! are (`verdicts`), against what the project promises.
 
 mod download;
 mod fetch;
@@ -12,6 +13,7 @@ mod statistics;
 mod table;
 mod timed;
 mod traffic;
+mod verdicts;
 
 use std::process::ExitCode;
 
@@ -31,6 +33,8 @@ enum Task {
     Overhead(overhead::Options),
     /// How long a download takes, by every way there is, over several networks.
     Download(download::Options),
+    /// What a probe says of known faults: the confusion matrix, over distances and losses.
+    Verdicts(verdicts::Options),
     /// Print the monotonic clock, ns: the command whose start is timed.
     #[command(hide = true)]
     Clock,
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Task::Overhead(options) => overhead::measure(&options),
         Task::Download(options) => download::measure(&options),
         Task::Fetch(files) => fetch::all(&files).map(|()| true),
+        Task::Verdicts(options) => verdicts::measure(&options),
         Task::Clock => {
             println!("{}", now.as_nanos());
             Ok(true)

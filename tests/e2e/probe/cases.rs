@@ -355,7 +355,7 @@ pub(super) fn trials() -> Vec<Trial> {
             };
             let name = format!("probe::{name}");
             trial(name.clone(), PROBES.iter().copied(), move || {
-                run(&name, &case)
+                run(&name, &case);
             })
         })
         .collect();
