@@ -16,10 +16,11 @@ use super::{
     hello::GoRelease,
     inference::{Experiment, Finding, control_beside, infer},
     plan::{Next, Pace, Plan},
-    results::{Fate, Results, Seen, Try, fate},
+    results::{Results, Seen, Try},
     surroundings::Proxy,
-    task::{Act, Connect, Ending, Failure, Observation, Piece, Route, Task},
+    task::{Act, Ending, Failure, Piece, Task},
     witness::Witness,
+    work::{Work, addresses},
 };
 
 /// Go's own limit for one question (`net/dnsclient_unix.go`).
@@ -30,8 +31,6 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(5);
 /// How long a connection that carries nothing is watched.
 const IDLE: Duration = Duration::from_millis(1_500);
-/// Addresses of each family that are tried.
-const ADDRESSES: usize = 2;
 /// After this long nothing new begins: with the last answers, a host takes less than a minute.
 const BUDGET: Duration = Duration::from_secs(45);
 /// The kernel's events are there by then.
@@ -72,6 +71,8 @@ pub struct Probed {
     pub findings: Vec<Finding>,
     /// Which socket was which arm's, and how its try ended.
     pub sockets: Vec<Socket>,
+    /// Whose hello was sent.
+    pub release: GoRelease,
     /// How long it took.
     pub took: Duration,
 }
@@ -96,18 +97,6 @@ pub struct Conductor<'a> {
     random: fastrand::Rng,
     next_id: u32,
     progress: &'a mut dyn FnMut(Progress<'_>),
-}
-
-/// What the tries of one host share.
-struct Work<'h> {
-    host: &'h Host,
-    control: &'h Host,
-    proxy: Option<&'h Proxy>,
-    began: Instant,
-    limit: Duration,
-    sockets: Vec<Socket>,
-    /// Tries in the order of their ends, each with its socket.
-    done: Vec<(Arm, Try, Option<u64>)>,
 }
 
 impl<'a> Conductor<'a> {
@@ -191,6 +180,7 @@ impl<'a> Conductor<'a> {
             experiment,
             findings,
             sockets: work.sockets,
+            release: self.options.release,
             took,
         })
     }
@@ -304,9 +294,12 @@ impl<'a> Conductor<'a> {
             return Ok(());
         }
         let hello = |kind, address| Arm::Hello { kind, address };
-        // The control before the target's name was ever sent: some filters block an address for a while after it.
+        // All that does not hold the target's name comes before what does: some filters block an address for a while
+        // after it.
         let mut clean = Vec::new();
         for target in &open {
+            clean.extend([Hello::ControlName, Hello::NoName].map(|kind| hello(kind, *target)));
+            clean.push(Arm::NonTls { address: *target });
             for kind in [Hello::Control, Hello::ControlSmall] {
                 if let Some(address) = control_beside(&experiment.controls, *target) {
                     let arm = hello(kind, address);
@@ -325,8 +318,9 @@ impl<'a> Conductor<'a> {
         let fails = |address: &SocketAddr| !work.fate(hello(Hello::Go, *address)).passes();
         let matrix = open.iter().copied().find(fails).unwrap_or(open[0]);
         experiment.matrix = Some(matrix);
-        let mut arms: Vec<Arm> = Hello::MATRIX
+        let arms: Vec<Arm> = Hello::MATRIX
             .into_iter()
+            .filter(|kind| kind.name() == Some(Side::Target))
             .filter_map(|kind| match kind.at() {
                 Side::Target => Some(hello(kind, matrix)),
                 Side::Control => {
@@ -334,7 +328,6 @@ impl<'a> Conductor<'a> {
                 }
             })
             .collect();
-        arms.push(Arm::NonTls { address: matrix });
         self.run(work, "matrix", &arms).await
     }
 
@@ -490,75 +483,4 @@ impl<'a> Conductor<'a> {
     fn seen(&self, cookie: u64) -> Option<Seen> {
         self.witness.as_ref()?.borrow().seen(cookie)
     }
-}
-
-impl Work<'_> {
-    fn route(&self, side: Side, address: SocketAddr) -> Route {
-        Route {
-            address,
-            connect: self.proxy.map(|proxy| {
-                let host = match side {
-                    Side::Target => self.host,
-                    Side::Control => self.control,
-                };
-                Connect {
-                    authority: format!("{}:{}", host.name, host.port),
-                    authorization: proxy.authorization.clone(),
-                }
-            }),
-        }
-    }
-
-    fn note(&mut self, arm: Arm, observed: Observation) {
-        if let Some(cookie) = observed.cookie {
-            self.sockets.push(Socket {
-                cookie,
-                arm,
-                ending: observed.ending.clone(),
-            });
-        }
-        let done = Try {
-            ending: observed.ending,
-            took_us: observed.took_us,
-            connect_us: observed.connect_us,
-            seen: None,
-        };
-        self.done.push((arm, done, observed.cookie));
-    }
-
-    fn fate(&self, arm: Arm) -> Fate {
-        let tries: Vec<Try> = self
-            .done
-            .iter()
-            .filter(|(of, _, _)| *of == arm)
-            .map(|(_, done, _)| done.clone())
-            .collect();
-        fate(&tries)
-    }
-}
-
-/// The addresses that the nameservers gave, or /etc/hosts; a few of each family, IPv4 first.
-fn addresses(work: &Work<'_>, side: Side, known: &[IpAddr], port: u16) -> Vec<SocketAddr> {
-    let mut found: Vec<IpAddr> = known.to_vec();
-    if found.is_empty() {
-        for (arm, done, _) in &work.done {
-            if let (Arm::Dns { of, .. }, Ending::Resolved { addresses, .. }) = (arm, &done.ending)
-                && *of == side
-            {
-                found.extend(addresses);
-            }
-        }
-    }
-    found.sort();
-    found.dedup();
-    let few = |v6: bool| {
-        found
-            .iter()
-            .filter(move |address| address.is_ipv6() == v6)
-            .take(ADDRESSES)
-    };
-    few(false)
-        .chain(few(true))
-        .map(|address| SocketAddr::new(*address, port))
-        .collect()
 }

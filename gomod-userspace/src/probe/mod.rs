@@ -19,6 +19,7 @@ mod target;
 pub mod task;
 mod verdict;
 pub mod witness;
+mod work;
 pub mod worker;
 
 pub use error::ProbeError;

@@ -143,3 +143,91 @@ fn from_packets(packets: &[(MonotonicNanos, Packet)]) -> Seen {
     seen.rsts_stepped = sequences.len() > 1;
     seen
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::events::{Pid, TcpFlags};
+
+    const SYN: u8 = 2;
+    const RST: u8 = 4;
+    const ACK: u8 = 16;
+
+    /// A packet `at` µs.
+    fn packet(at: u64, direction: Direction, flags: u8, ttl: u8, seq: u32, payload: u32) -> Event {
+        Event {
+            at: MonotonicNanos(at * 1000),
+            pid: Pid(7),
+            kind: EventKind::Packet(Packet {
+                cookie: SocketCookie(1),
+                direction,
+                protocol: Protocol::Tcp,
+                local: "198.18.0.2:40000".parse().unwrap(),
+                remote: "198.18.2.1:443".parse().unwrap(),
+                flags: TcpFlags(flags),
+                ttl,
+                seq,
+                ack: 0,
+                stream_offset: Some(0),
+                payload_len: payload,
+                payload: vec![0; payload as usize],
+            }),
+        }
+    }
+
+    fn seen(events: &[Event]) -> Seen {
+        let mut witness = Witness::new(MonotonicNanos(0), false);
+        for event in events {
+            witness.apply(event);
+        }
+        witness.seen(1).unwrap()
+    }
+
+    #[test]
+    fn resets_are_told_with_their_ttl_time_and_number() {
+        let (out, back) = (Direction::Egress, Direction::Ingress);
+        let events = [
+            packet(0, out, SYN, 64, 0, 0),
+            packet(50_000, back, SYN | ACK, 57, 0, 0),
+            packet(50_100, out, ACK, 64, 1, 300),
+            packet(60_100, back, RST, 113, 1, 0),
+            packet(60_110, back, RST, 113, 1461, 0),
+            packet(100_200, back, ACK, 57, 1, 1200),
+        ];
+        let seen = seen(&events);
+        assert_eq!((seen.syn_ack_ttl, seen.rst_ttl), (Some(57), Some(113)));
+        assert_eq!(
+            (seen.rtt_us, seen.rst_after_us),
+            (Some(50_000), Some(10_000))
+        );
+        assert_eq!(
+            (seen.rsts, seen.rsts_stepped, seen.data_after_rst),
+            (2, true, true)
+        );
+    }
+
+    #[test]
+    fn a_reset_after_our_own_close_is_none() {
+        let (out, back) = (Direction::Egress, Direction::Ingress);
+        let events = [
+            packet(0, out, SYN, 64, 0, 0),
+            packet(10, back, SYN | ACK, 57, 0, 0),
+            packet(20, out, RST | ACK, 64, 1, 0),
+            packet(30, back, RST, 57, 1, 0),
+        ];
+        assert_eq!(seen(&events).rsts, 0);
+    }
+
+    #[test]
+    fn no_socket_takes_more_than_its_share() {
+        let mut witness = Witness::new(MonotonicNanos(0), true);
+        for at in 0..200 {
+            witness.apply(&packet(at, Direction::Egress, ACK, 64, 1, 1));
+        }
+        assert_eq!(
+            witness.packets().map(|(_, kept)| kept.len()).sum::<usize>(),
+            PACKETS
+        );
+        assert_eq!(witness.missed(), 200 - PACKETS as u64);
+    }
+}

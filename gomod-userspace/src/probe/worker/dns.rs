@@ -10,7 +10,7 @@ use hickory_proto::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UdpSocket,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -23,6 +23,8 @@ use crate::wire::{
     dns::{self, Response},
 };
 
+/// After this long a datagram is sent once more: one that was lost by chance is no refusal to answer.
+const AGAIN: Duration = Duration::from_millis(1_500);
 /// What `go` says it can take in a datagram.
 const DATAGRAM: u16 = 1232;
 
@@ -107,8 +109,19 @@ async fn datagram(
     socket.connect(server).await?;
     socket.send(question).await?;
     let mut buffer = [0; 4096];
+    let mut again = Some(Instant::now() + AGAIN);
     loop {
-        let length = socket.recv(&mut buffer).await?;
+        let length = match again {
+            Some(at) => match timeout_at(at, socket.recv(&mut buffer)).await {
+                Ok(received) => received?,
+                Err(_) => {
+                    again = None;
+                    socket.send(question).await?;
+                    continue;
+                }
+            },
+            None => socket.recv(&mut buffer).await?,
+        };
         // An answer to nobody's question is passed over, as `go` does.
         if let Some(response) = read(&buffer[..length], id) {
             return Ok(Some(response));

@@ -29,9 +29,10 @@ pub fn table(probed: &Probed, traced: bool, palette: Palette) -> String {
         .sum();
     let _ = writeln!(
         text,
-        "{}  control {}, {} tries in {}{}",
+        "{}  control {}, hello of {}, {} tries in {}{}",
         palette.bold(&probed.host.to_string()),
         probed.experiment.control,
+        probed.release,
         tried,
         units::duration(probed.took),
         if traced {

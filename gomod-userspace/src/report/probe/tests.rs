@@ -12,6 +12,7 @@ use crate::{
         Host,
         arm::{Arm, Hello, Side},
         conductor::Probed,
+        hello::GoRelease,
         inference::{Experiment, infer},
         results::{Results, try_of},
         task::{Ending, Failure},
@@ -59,6 +60,7 @@ fn reset() -> Probed {
         findings: infer(&experiment),
         experiment,
         sockets: Vec::new(),
+        release: GoRelease::NEWEST,
         took: Duration::from_millis(9_200),
     }
 }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `gomod-trace probe`: what the network does to the way to a host, found out by trying.
 
+mod capture;
+mod watch;
+
 use std::{
     cell::RefCell,
     ffi::OsString,
     io::{self, Write as _},
-    os::fd::AsFd as _,
     path::PathBuf,
     process::ExitCode,
     rc::Rc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -20,26 +22,26 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use time::OffsetDateTime;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
-    task::{JoinHandle, LocalSet, spawn_local},
+    task::LocalSet,
 };
 
+use self::{capture::write_pcap, watch::Tracing};
 use super::{preamble, say};
 use crate::{
-    kernel::{self, Tracer},
+    kernel,
     launch::{Cgroup, Hierarchy, Invoker, Source, TrustStore, sweep},
     probe::{
         Host, Verdict,
         client::Client,
-        conductor::{Conductor, Options, Probed, Progress},
+        conductor::{Conductor, Options, Progress},
         hello::GoRelease,
         surroundings::{in_hosts_file, nameservers, proxy_for},
         witness::Witness,
         worker::Setup,
     },
     report::{
-        Palette, check_target, create_stream,
-        probe::{Capture, ProbeReport, table, write_capture},
+        Palette, check_target,
+        probe::{ProbeReport, table},
         write_report,
     },
 };
@@ -266,64 +268,6 @@ async fn probe(
     })
 }
 
-/// The kernel's view of the worker's cgroup, kept while the probe goes on.
-struct Tracing {
-    witness: Rc<RefCell<Witness>>,
-    stop: oneshot::Sender<()>,
-    pump: JoinHandle<Tracer>,
-}
-
-impl Tracing {
-    fn start(cgroup: &Cgroup, payload: bool) -> Result<Self> {
-        let mut tracer = Tracer::start(cgroup.as_fd(), kernel::Options::default())?;
-        for missing in tracer.missing() {
-            tracing::info!(program = missing.program, lost = missing.lost, "not loaded");
-        }
-        let witness = Rc::new(RefCell::new(Witness::new(kernel::now(), payload)));
-        let (stop, mut stopped) = oneshot::channel();
-        let keeper = Rc::clone(&witness);
-        let pump = spawn_local(async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    _ = &mut stopped => break,
-                    batch = tracer.next() => match batch {
-                        Ok(batch) => take(&keeper, &batch),
-                        Err(error) => {
-                            say(format_args!("the rest is not seen by the kernel: {error}"));
-                            break;
-                        }
-                    },
-                }
-            }
-            if let Ok(batch) = tracer.finish() {
-                take(&keeper, &batch);
-            }
-            tracer
-        });
-        Ok(Self {
-            witness,
-            stop,
-            pump,
-        })
-    }
-
-    async fn finish(self) -> Rc<RefCell<Witness>> {
-        drop(self.stop);
-        if let Ok(tracer) = self.pump.await {
-            tracer.detach();
-        }
-        self.witness
-    }
-}
-
-fn take(witness: &RefCell<Witness>, batch: &[kernel::events::Event]) {
-    let mut witness = witness.borrow_mut();
-    for event in batch {
-        witness.apply(event);
-    }
-}
-
 /// How the worker is called.
 fn words(invoker: &Invoker, cgroup: Option<&Cgroup>) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["probe-worker".into()];
@@ -370,45 +314,4 @@ fn progress_bar(quiet: bool) -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
-}
-
-fn write_pcap(
-    path: &std::path::Path,
-    witness: &Witness,
-    hosts: &[Probed],
-    worker: Option<u32>,
-) -> Result<()> {
-    let process = worker.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-    let captures: Vec<Capture<'_>> = witness
-        .packets()
-        .map(|(cookie, packets)| Capture {
-            packets,
-            comment: hosts
-                .iter()
-                .find_map(|host| {
-                    let socket = host
-                        .sockets
-                        .iter()
-                        .find(|socket| socket.cookie == cookie.0)?;
-                    Some(format!(
-                        "process gomod-trace probe-worker{process}; {}; {}; verdict of {}: {}",
-                        socket.arm,
-                        socket.ending.failure_word().unwrap_or("passed"),
-                        host.host,
-                        host.findings
-                            .first()
-                            .map_or("none", |finding| finding.verdict.token()),
-                    ))
-                })
-                .unwrap_or_else(|| format!("process gomod-trace probe-worker{process}")),
-        })
-        .collect();
-    let summary = "Made of what kernel programs reported: SYN, SYN-ACK, FIN, RST, DNS, and the first 8 KiB sent and 2 KiB received of each connection. Windows, options and IP identification were not recorded and are zero.";
-    let since_epoch = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let epoch = since_epoch.saturating_sub(Duration::from_nanos(kernel::now().0));
-    let mut output = io::BufWriter::new(create_stream(path)?);
-    write_capture(&mut output, &captures, summary, epoch)
-        .with_context(|| format!("cannot write {}", path.display()))
 }
