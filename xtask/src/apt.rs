@@ -15,7 +15,7 @@ struct Needed {
 }
 
 /// What a test run needs besides cargo. A program missing here shows up as skipped tests.
-const FOR_TESTS: [Needed; 5] = [
+const FOR_TESTS: [Needed; 6] = [
     Needed {
         program: "python3",
         package: "python3",
@@ -35,6 +35,11 @@ const FOR_TESTS: [Needed; 5] = [
         program: "git",
         package: "git",
         purpose: "modules fetched from a repository",
+    },
+    Needed {
+        program: "iptables",
+        package: "iptables",
+        purpose: "firewall rules in a test's network namespace",
     },
     Needed {
         program: "tshark",

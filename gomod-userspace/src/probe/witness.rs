@@ -93,9 +93,10 @@ impl Witness {
                     .map_or(0, |hello| hello.retransmits),
             );
             seen.rtt_us = seen.rtt_us.or(connection.handshake_rtt_us.map(u64::from));
-            // The kernel counts the SYN as one byte.
-            seen.acked = (connection.bytes_sent > 0 && connection.bytes_acked > 0)
-                .then_some(connection.bytes_acked > connection.bytes_sent);
+            let whole = connection.bytes_acked >= connection.bytes_sent;
+            // Without an acknowledgement and without another try, the kernel had no time to find out.
+            seen.acked =
+                (connection.bytes_sent > 0 && (whole || seen.retransmits > 0)).then_some(whole);
         }
         Some(seen)
     }

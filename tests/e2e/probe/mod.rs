@@ -3,6 +3,7 @@
 
 mod capture;
 mod cases;
+mod firewall;
 mod proxy;
 mod refusals;
 
@@ -31,6 +32,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     [
         cases::trials(),
         capture::trials(),
+        firewall::trials(),
         proxy::trials(),
         refusals::trials(),
     ]
