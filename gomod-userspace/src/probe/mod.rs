@@ -14,6 +14,7 @@ pub mod hello;
 pub mod inference;
 mod plan;
 pub mod results;
+mod stages;
 pub mod surroundings;
 mod target;
 pub mod task;

@@ -74,7 +74,7 @@ pub(super) fn trials() -> Vec<Trial> {
         .map(|case| {
             let needs = PROBES.iter().copied().chain([Need::Program("iptables")]);
             trial(format!("probe::firewall::{}", case.name), needs, || {
-                run(case)
+                run(case);
             })
         })
         .collect()

@@ -6,6 +6,7 @@ mod cases;
 mod firewall;
 mod proxy;
 mod refusals;
+mod worker;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,6 +36,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         firewall::trials(),
         proxy::trials(),
         refusals::trials(),
+        worker::trials(),
     ]
     .into_iter()
     .flatten()

@@ -111,17 +111,16 @@ async fn datagram(
     let mut buffer = [0; 4096];
     let mut again = Some(Instant::now() + AGAIN);
     loop {
-        let length = match again {
-            Some(at) => match timeout_at(at, socket.recv(&mut buffer)).await {
-                Ok(received) => received?,
-                Err(_) => {
-                    again = None;
-                    socket.send(question).await?;
-                    continue;
-                }
-            },
-            None => socket.recv(&mut buffer).await?,
+        let received = match again {
+            Some(at) => timeout_at(at, socket.recv(&mut buffer)).await,
+            None => Ok(socket.recv(&mut buffer).await),
         };
+        let Ok(received) = received else {
+            again = None;
+            socket.send(question).await?;
+            continue;
+        };
+        let length = received?;
         // An answer to nobody's question is passed over, as `go` does.
         if let Some(response) = read(&buffer[..length], id) {
             return Ok(Some(response));
