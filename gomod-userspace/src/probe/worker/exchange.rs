@@ -34,15 +34,17 @@ pub(super) async fn idle(
     let mut stream = dial(route, limit, trace).await?;
     let began = Instant::now();
     let mut byte = [0];
-    let read = timeout(hold, stream.read(&mut byte)).await;
+    let Ok(read) = timeout(hold, stream.read(&mut byte)).await else {
+        // What it took is what the connection took.
+        return Ok(Ending::Quiet);
+    };
     trace.took = began.elapsed();
     match read {
-        Err(_) => Ok(Ending::Quiet),
-        Ok(Ok(0)) => Err(Failure::Closed),
-        Ok(Ok(_)) => Ok(Ending::NotTls {
+        Ok(0) => Err(Failure::Closed),
+        Ok(_) => Ok(Ending::NotTls {
             beginning: printable(&byte),
         }),
-        Ok(Err(error)) => Err(broken(&error)),
+        Err(error) => Err(broken(&error)),
     }
 }
 
