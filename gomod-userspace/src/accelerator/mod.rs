@@ -20,6 +20,7 @@ mod replay;
 pub mod respond;
 mod splice;
 pub mod spool;
+pub mod sums;
 pub mod told;
 pub mod upstream;
 
@@ -32,6 +33,7 @@ pub use authority::{Authority, AuthorityError};
 pub use listener::{Accelerator, Limits, ListenError, Parts, Serving};
 pub use policy::{Policies, Policy, ProxyEndpoint};
 pub use respond::{BodyError, Respond, ResponseBody, Session, text};
+pub use sums::Sums;
 pub use told::{Told, Way, Why};
 
 use crate::kernel::events::{Pid, SocketCookie};

@@ -84,6 +84,13 @@ impl GoSum {
         self.hashes.keys().map(|(module, file)| (module, *file))
     }
 
+    /// All hashes, sorted by module; a file that has several is there several times.
+    pub fn hashes(&self) -> impl Iterator<Item = (&ModuleVersion, Hashed, H1)> {
+        self.hashes.iter().flat_map(|((module, file), hashes)| {
+            hashes.iter().map(move |hash| (module, *file, *hash))
+        })
+    }
+
     fn line(&mut self, line: &str) -> Result<(), String> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (path, version, hash) = match fields.as_slice() {
