@@ -20,6 +20,7 @@ mod replay;
 pub mod respond;
 mod splice;
 pub mod spool;
+pub mod store;
 pub mod sums;
 pub mod told;
 pub mod upstream;

@@ -185,6 +185,15 @@ impl Spool {
         }
     }
 
+    /// A complete body, to be read by position like a file: for those who may block.
+    pub fn contents(&self) -> Option<SpoolContents> {
+        Some(SpoolContents {
+            length: self.length()?,
+            shared: Arc::clone(&self.shared),
+            position: 0,
+        })
+    }
+
     /// Whether the body will never be complete.
     pub fn has_failed(&self) -> bool {
         matches!(*self.shared.progress.borrow(), Progress::Failed(_))
@@ -234,6 +243,54 @@ impl SpoolReader {
     }
 }
 
+/// A complete body.
+#[derive(Debug)]
+pub struct SpoolContents {
+    shared: Arc<Shared>,
+    length: u64,
+    position: u64,
+}
+
+impl io::Read for SpoolContents {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.length.saturating_sub(self.position);
+        let size = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let store = self
+            .shared
+            .store
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let read = match &*store {
+            _ if size == 0 => 0,
+            Store::Memory(memory) => {
+                let piece = memory.at(self.position);
+                let size = size.min(piece.len());
+                buffer[..size].copy_from_slice(&piece[..size]);
+                size
+            }
+            Store::File(file) => file.read_at(&mut buffer[..size], self.position)?,
+        };
+        self.position += read as u64;
+        Ok(read)
+    }
+}
+
+impl io::Seek for SpoolContents {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let (from, by) = match to {
+            io::SeekFrom::Start(position) => (position, 0),
+            io::SeekFrom::End(by) => (self.length, by),
+            io::SeekFrom::Current(by) => (self.position, by),
+        };
+        self.position = from
+            .checked_add_signed(by)
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +321,29 @@ mod tests {
         assert_eq!(late.await.unwrap().unwrap(), expected);
         assert_eq!(spool.length(), Some(400_000));
         assert_eq!(read_all(spool.reader()).await.unwrap(), expected);
+    }
+
+    #[test]
+    fn a_complete_body_is_read_like_a_file() {
+        use std::io::{Read as _, Seek as _, SeekFrom};
+        for size in [10, 200_000_usize] {
+            let (mut writer, spool) = spool();
+            let body: Vec<u8> = (0..size).map(|at| at as u8).collect();
+            writer.write(&body).unwrap();
+            assert!(spool.contents().is_none());
+            writer.finish();
+            let mut contents = spool.contents().unwrap();
+            let mut all = Vec::new();
+            contents.read_to_end(&mut all).unwrap();
+            assert_eq!(all, body);
+            assert_eq!(contents.seek(SeekFrom::End(-3)).unwrap(), size as u64 - 3);
+            all.clear();
+            contents.read_to_end(&mut all).unwrap();
+            assert_eq!(all, body[size - 3..]);
+            assert!(contents.seek(SeekFrom::Current(-1_000_000)).is_err());
+            contents.seek(SeekFrom::Start(1 << 40)).unwrap();
+            assert_eq!(contents.read(&mut [0; 4]).unwrap(), 0);
+        }
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //! One file per subcommand: composes rooms, prints, returns the exit code.
 
 mod accelerate;
+mod cache;
 mod preamble;
 mod probe;
 mod probe_worker;
@@ -33,6 +34,8 @@ enum Command {
     /// The process of a probe that owns the sockets.
     #[command(hide = true)]
     ProbeWorker(probe_worker::Arguments),
+    /// Look at the store of verified module files, or clean it.
+    Cache(cache::Arguments),
 }
 
 /// Exit code for a mistake on the command line, and for tracing that cannot start.
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::ProbeWorker(arguments) => {
             probe_worker::run(&arguments).map(|()| ExitCode::SUCCESS)
         }
+        Command::Cache(arguments) => cache::run(&arguments).map(|ending| ending.pass_on()),
     };
     match outcome {
         Ok(code) => code,
@@ -129,7 +133,7 @@ mod tests {
         let cli =
             Cli::try_parse_from(["gomod-trace", "run", "--", "go", "mod", "--quiet"]).unwrap();
         let Command::Run(arguments) = cli.command else {
-            panic!("another subcommand")
+            panic!("not run: {:?}", cli.command);
         };
         assert_eq!(arguments.command, ["go", "mod", "--quiet"]);
         assert!(!arguments.quiet);

@@ -9,12 +9,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use bytesize::ByteSize;
 use clap::Args;
 use time::OffsetDateTime;
 
 use super::{
     accelerate::{self, Acceleration},
-    preamble, say,
+    cache, preamble, say,
     session::{Recording, Session},
 };
 use crate::{
@@ -43,6 +44,9 @@ pub(super) struct Arguments {
     /// With --accelerate: fetch nothing before it is asked for.
     #[arg(long)]
     pub(super) no_prefetch: bool,
+    /// With --accelerate: how large the store of verified module files may become, such as 5GiB; 0 for no store.
+    #[arg(long, value_name = "SIZE")]
+    pub(super) cache_size: Option<ByteSize>,
     /// Write the report (JSON, schema gomod-trace.report/1) to FILE.
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
@@ -122,7 +126,7 @@ async fn trace(
     let (prepared, tracer) = thread::scope(|scope| {
         let prepared = arguments
             .accelerate
-            .then(|| scope.spawn(|| accelerate::prepare(invoker)));
+            .then(|| scope.spawn(|| accelerate::prepare(invoker, cache::of_run(invoker, arguments.cache_size))));
         let tracer = Tracer::start(cgroup.as_fd(), options);
         let prepared = prepared.map(|thread| {
             thread

@@ -201,6 +201,8 @@ pub enum Way {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
+    /// Kept from an earlier run.
+    Store,
     /// Fetched before it was asked for, and complete by then.
     Prefetch,
     /// It was being fetched when it was asked for.

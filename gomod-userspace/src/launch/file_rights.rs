@@ -5,6 +5,9 @@
 use std::io;
 use std::thread;
 
+use caps::CapSet;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
 use super::invoker::Source;
@@ -38,6 +41,65 @@ impl Invoker {
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+
+    /// Starts a thread that runs `work` with the caller's rights on files, for as long as that takes. Unlike
+    /// [`Self::with_file_rights`], its files are never writable by others, whatever the umask, and it has no capabilities
+    /// but those that a caller who is root needs to write files.
+    ///
+    /// # Errors
+    /// [`LaunchError::System`] without the right to do so; `work` is not run then.
+    pub fn spawn_with_file_rights(
+        &self,
+        name: &str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<(), LaunchError> {
+        let invoker = self.clone();
+        let (sender, taken) = std::sync::mpsc::sync_channel(1);
+        let run = move || {
+            let ready = invoker.become_file_thread();
+            let goes_on = ready.is_ok();
+            let _ = sender.send(ready);
+            if goes_on {
+                work();
+            }
+        };
+        let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
+        spawned
+            .map_err(LaunchError::system(
+                "clone",
+                "the process has too many threads",
+            ))
+            .and_then(|_| {
+                taken
+                    .recv()
+                    .unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
+                    .map_err(LaunchError::system(
+                        "setfsuid",
+                        "writing files as the caller needs CAP_SETUID and CAP_SETGID",
+                    ))
+            })
+    }
+
+    fn become_file_thread(&self) -> io::Result<()> {
+        if matches!(self.source, Source::Plain) {
+            // A run's own thread, which nothing traces or attaches from. A caller who is not root has nothing to drop.
+            let _ = super::drop_privileges((u32::MAX, 0));
+        } else {
+            self.take_file_rights()?;
+            for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
+                caps::clear(None, set).map_err(io::Error::other)?;
+            }
+        }
+        // The umask is shared by all threads until one asks for its own (unshare(2), CLONE_FS). A sandbox may forbid that;
+        // the umask is the process's then.
+        if unshare(CloneFlags::CLONE_FS).is_ok() {
+            let others = Mode::S_IWGRP | Mode::S_IWOTH;
+            let of_caller = Mode::from_bits_truncate(self.umask.unwrap_or(0));
+            let before = umask(others);
+            umask(before | others | of_caller);
+        }
+        Ok(())
     }
 
     /// For the calling thread alone. The user comes last: leaving root also gives up `CAP_DAC_OVERRIDE` and its like

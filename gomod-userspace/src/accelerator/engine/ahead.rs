@@ -16,6 +16,7 @@ use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use url::Url;
 
+use super::Stored;
 use crate::accelerator::{
     BodyError, ResponseBody,
     spool::{Spool, SpoolWriter, spool},
@@ -82,6 +83,7 @@ pub(super) struct Fetched {
 pub struct Ahead {
     upstream: Upstream,
     via: Via,
+    stored: Option<Arc<Stored>>,
     limits: AheadLimits,
     permits: Arc<Semaphore>,
     files: Mutex<HashMap<Url, Arc<Fetched>>>,
@@ -91,12 +93,18 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    pub(super) fn new(upstream: Upstream, via: Via, limits: AheadLimits) -> Arc<Self> {
+    pub(super) fn new(
+        upstream: Upstream,
+        via: Via,
+        limits: AheadLimits,
+        stored: Option<Arc<Stored>>,
+    ) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(at_once(Duration::ZERO, limits)));
         tokio::spawn(widen(upstream.distance(), Arc::clone(&permits), limits));
         Arc::new(Self {
             upstream,
             via,
+            stored,
             limits,
             permits,
             files: Mutex::default(),
@@ -170,9 +178,15 @@ impl Ahead {
         state: watch::Sender<State>,
         writer: SpoolWriter,
     ) {
-        if !self.begin(&url) {
+        if let Some(stored) = &self.stored
+            && stored.has(&url).await
+        {
+            self.forget(&url);
             return;
         }
+        let Some(spool) = self.begin(&url) else {
+            return;
+        };
         self.begun.fetch_add(1, Ordering::Relaxed);
         let request = UpstreamRequest::get(url.clone())
             .headers(headers())
@@ -187,6 +201,7 @@ impl Ahead {
                 return;
             }
         };
+        let headers = response.headers.clone();
         state.send_replace(State::Head(AheadHead {
             status: response.status,
             headers: response.headers,
@@ -194,21 +209,22 @@ impl Ahead {
         }));
         if !self.spool(response.body, writer).await {
             self.forget(&url);
+        } else if let Some(stored) = &self.stored {
+            stored.keep(&url, &headers, spool);
         }
     }
 
     /// Marks the fetch as begun, in one step with looking for it: from then on a request joins it instead of asking for
-    /// itself. False if it was asked for meanwhile, or the limit is reached.
-    fn begin(&self, url: &Url) -> bool {
+    /// itself. `None` if it was asked for meanwhile, or the limit is reached.
+    fn begin(&self, url: &Url) -> Option<Spool> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if self.bytes.load(Ordering::Relaxed) >= self.limits.bytes {
             files.remove(url);
-            return false;
+            return None;
         }
-        files
-            .get(url)
-            .inspect(|fetched| fetched.spool.begin())
-            .is_some()
+        let spool = files.get(url)?.spool.clone();
+        spool.begin();
+        Some(spool)
     }
 
     /// True if the body is whole.

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Answers requests: from what was fetched ahead, or from upstream.
+//! Answers requests: from the store, from what was fetched ahead, or from upstream.
 
 mod ahead;
 mod answer;
+mod keep;
+mod stored;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -13,6 +15,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 pub use ahead::{Ahead, AheadLimits, Tally};
+pub use stored::Stored;
 
 use self::answer::Account;
 use super::{
@@ -29,23 +32,26 @@ pub struct Engine {
     upstream: Upstream,
     via: Via,
     ahead: Arc<Ahead>,
+    stored: Option<Arc<Stored>>,
     answered: mpsc::Sender<Event>,
 }
 
 impl Engine {
-    /// Fetches by `upstream`, through the HTTP proxy of the run where there is one. Each finished request comes out of
-    /// the receiver.
+    /// Fetches by `upstream`, through the HTTP proxy of the run where there is one; what `stored` has is not fetched. Each
+    /// finished request comes out of the receiver.
     pub fn new(
         upstream: Upstream,
         via: Via,
         limits: AheadLimits,
+        stored: Option<Arc<Stored>>,
     ) -> (Arc<Self>, mpsc::Receiver<Event>) {
         let (answered, receiver) = mpsc::channel(ANSWERED);
-        let ahead = Ahead::new(upstream.clone(), via.clone(), limits);
+        let ahead = Ahead::new(upstream.clone(), via.clone(), limits, stored.clone());
         let engine = Self {
             upstream,
             via,
             ahead,
+            stored,
             answered,
         };
         (Arc::new(engine), receiver)
@@ -74,10 +80,24 @@ impl Engine {
         let plain = request.method() == Method::GET
             && !request.headers().contains_key(header::RANGE)
             && !request.headers().contains_key(header::AUTHORIZATION);
-        if plain && let Some(response) = self.ahead_of_time(&url, &account).await {
-            return response;
+        if plain {
+            if let Some(response) = self.stored_earlier(&url, &account).await {
+                return response;
+            }
+            if let Some(response) = self.ahead_of_time(&url, &account).await {
+                return response;
+            }
         }
-        self.ask_upstream(url, request, account).await
+        self.ask_upstream(url, request, account, plain).await
+    }
+
+    /// `None` if the store does not have it, or the run does not know its hash.
+    async fn stored_earlier(&self, url: &Url, account: &Account) -> Option<Response<ResponseBody>> {
+        let response = self.stored.as_ref()?.answer(url).await?;
+        let account = account.clone();
+        account.head(response.status(), Source::Store);
+        let (parts, body) = response.into_parts();
+        Some(Response::from_parts(parts, account.count(body)))
     }
 
     /// `None` if nothing was fetched ahead, or it failed: then the request goes upstream as if it had not been.
@@ -98,9 +118,10 @@ impl Engine {
         url: Url,
         request: Request<Incoming>,
         account: Account,
+        plain: bool,
     ) -> Response<ResponseBody> {
         let (parts, _body) = request.into_parts();
-        let request = UpstreamRequest::get(url)
+        let request = UpstreamRequest::get(url.clone())
             .method(parts.method)
             .headers(parts.headers)
             .via(self.via.clone());
@@ -112,6 +133,12 @@ impl Engine {
                     .body
                     .map_err(|error: UpstreamError| error.into())
                     .boxed_unsync();
+                let body = match &self.stored {
+                    Some(stored) if plain && fetched.status == StatusCode::OK => {
+                        stored.copy(&url, &fetched.headers, body)
+                    }
+                    _ => body,
+                };
                 let mut response = Response::new(account.count(body));
                 *response.status_mut() = fetched.status;
                 *response.headers_mut() = fetched.headers;

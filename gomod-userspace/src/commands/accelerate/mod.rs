@@ -23,8 +23,9 @@ use tokio::{runtime::Runtime, sync::mpsc};
 use self::policies::{KnownPolicies, Learned};
 use crate::{
     accelerator::{
-        Accelerator, Authority, Limits, Origin, Origins, Parts, Serving, Told, Way,
-        engine::{AheadLimits, Engine, Tally},
+        Accelerator, Authority, Limits, Origin, Origins, Parts, Serving, Sums, Told, Way,
+        engine::{AheadLimits, Engine, Stored, Tally},
+        store::Store,
         upstream::{Upstream, UpstreamOptions},
     },
     golang::needs::Plan,
@@ -40,6 +41,8 @@ use crate::{
 const QUIET: Duration = Duration::from_secs(1);
 /// At the end, requests at hand get this long.
 const GRACE: Duration = Duration::from_millis(200);
+/// At the end, what came last gets this long to be verified and written to the store.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Made before the command starts: what it must trust.
 pub(super) struct Prepared {
@@ -48,6 +51,7 @@ pub(super) struct Prepared {
     /// For the child's mount namespace.
     pub(super) overlay: TrustOverlay,
     via: crate::accelerator::upstream::Via,
+    store: Option<Store>,
 }
 
 /// The accelerator at work.
@@ -60,12 +64,14 @@ pub(super) struct Acceleration {
     heartbeat: Heartbeat,
     policies: Arc<KnownPolicies>,
     engine: Arc<Engine>,
+    sums: Arc<Sums>,
+    stored: Option<Arc<Stored>>,
     prefetch: bool,
 }
 
 /// Finds out whether the modules of this run can be carried by us, and makes what that needs. The error says why not;
-/// the run then observes.
-pub(super) fn prepare(invoker: &Invoker) -> anyhow::Result<Prepared> {
+/// the run then observes. Without `store`, nothing is kept for later runs.
+pub(super) fn prepare(invoker: &Invoker, store: Option<Store>) -> anyhow::Result<Prepared> {
     // A core dump would hold the key of the authority.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .context("cannot keep the run's key out of core dumps")?;
@@ -76,18 +82,19 @@ pub(super) fn prepare(invoker: &Invoker) -> anyhow::Result<Prepared> {
         "GOPROXY and GOSUMDB name no host that is spoken to by HTTPS"
     );
     let authority = Authority::new(hosts.iter().map(|(host, _)| host.as_str()))?;
-    let store = TrustStore::read(invoker)?;
-    let roots = roots(&store);
+    let trusted = TrustStore::read(invoker)?;
+    let roots = roots(&trusted);
     anyhow::ensure!(
         !roots.is_empty(),
         "no trusted certificate was found: install the system's CA certificates"
     );
-    let overlay = TrustOverlay::plan(&store, authority.certificate_pem().as_bytes())?;
+    let overlay = TrustOverlay::plan(&trusted, authority.certificate_pem().as_bytes())?;
     Ok(Prepared {
         authority: Arc::new(authority),
         roots,
         overlay,
         via: settings.via(),
+        store,
     })
 }
 
@@ -125,7 +132,16 @@ impl Acceleration {
         let policies = Arc::new(KnownPolicies::default());
         let guard = runtime.enter();
         let upstream = Upstream::new(UpstreamOptions::new(prepared.roots))?;
-        let (engine, answered) = Engine::new(upstream, prepared.via, AheadLimits::default());
+        let sums = Arc::new(Sums::default());
+        let stored = prepared
+            .store
+            .map(|store| Stored::new(store, Arc::clone(&sums)));
+        let (engine, answered) = Engine::new(
+            upstream,
+            prepared.via,
+            AheadLimits::default(),
+            stored.clone(),
+        );
         let respond: Arc<Engine> = Arc::clone(&engine);
         let accelerator = Accelerator::new(Parts {
             origins: Arc::new(Redirected { near_ends, netns }),
@@ -146,6 +162,8 @@ impl Acceleration {
             heartbeat,
             policies,
             engine,
+            sums,
+            stored,
             prefetch,
         })
     }
@@ -185,11 +203,17 @@ impl Acceleration {
         });
         match done {
             Ok(Some(learned)) => {
+                if let Some(stored) = &self.stored {
+                    stored.meet(learned.settings());
+                }
                 self.policies.learn(pid, learned.policy());
-                if self.prefetch {
-                    let urls = learned.foreseen(exec);
-                    let _guard = self.runtime.enter();
-                    self.engine.ahead().fetch(urls);
+                if let Some((command, project)) = learned.project(exec) {
+                    self.sums.add(&project.sums);
+                    if self.prefetch {
+                        let urls = learned.foreseen(&command, &project);
+                        let _guard = self.runtime.enter();
+                        self.engine.ahead().fetch(urls);
+                    }
                 }
             }
             Ok(None) => {}
@@ -218,6 +242,12 @@ impl Acceleration {
         }
         while let Ok(event) = self.answered.try_recv() {
             events.push(event);
+        }
+        if let Some(stored) = &self.stored {
+            self.runtime.block_on(stored.settle(SETTLE));
+            if let Some(problem) = stored.problem() {
+                super::say(format_args!("not all files were kept: {problem}"));
+            }
         }
         let tally = self.engine.ahead().tally();
         self.runtime.shutdown_background();

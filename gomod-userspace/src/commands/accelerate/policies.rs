@@ -13,7 +13,7 @@ use crate::{
     golang::{
         GoVersion, Settings,
         http_proxy::HttpProxyProtocol,
-        needs::{GoCommand, Local, Plan},
+        needs::{GoCommand, Local, Plan, Project},
         settings::Environment,
     },
     kernel::events::{Exec, Pid},
@@ -94,23 +94,26 @@ impl Learned {
         hosts.chain(proxies).collect()
     }
 
+    /// What it is set to.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The project that it works on, and with which subcommand.
+    pub(super) fn project(&self, exec: &Exec) -> Option<(GoCommand, Project)> {
+        let command = GoCommand::parse(&exec.argv, &self.settings)?;
+        let project = project::read(exec.cwd.as_deref()?, &command, &self.settings)?;
+        Some((command, project))
+    }
+
     /// URLs that it will ask for, in that order.
-    pub(super) fn foreseen(&self, exec: &Exec) -> Vec<url::Url> {
-        let plan = || {
-            let command = GoCommand::parse(&exec.argv, &self.settings)?;
-            let project = project::read(exec.cwd.as_deref()?, &command, &self.settings)?;
-            let local = self.version.clone().map(|version| Local {
-                version,
-                platform: platform(),
-            });
-            Some(Plan::new(
-                &command,
-                &project,
-                local.as_ref(),
-                &self.settings,
-            ))
-        };
-        plan().map_or_else(Vec::new, |plan| urls(&plan, &self.settings))
+    pub(super) fn foreseen(&self, command: &GoCommand, project: &Project) -> Vec<url::Url> {
+        let local = self.version.clone().map(|version| Local {
+            version,
+            platform: platform(),
+        });
+        let plan = Plan::new(command, project, local.as_ref(), &self.settings);
+        urls(&plan, &self.settings)
     }
 }
 
