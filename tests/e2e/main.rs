@@ -15,6 +15,7 @@ mod probe;
 mod quiet_network;
 mod refusals;
 mod residue;
+mod store;
 mod toolchains;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         accelerate::trials(),
         quiet_network::trials(),
         residue::trials(),
+        store::trials(),
         toolchains::trials(),
         identity::trials(),
         refusals::trials(),

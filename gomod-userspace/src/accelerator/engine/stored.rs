@@ -150,9 +150,13 @@ impl Stored {
     }
 
     fn keep_file(self: &Arc<Self>, url: &Url, body: Spool) {
-        let Some((file, _)) = self.file(url) else {
-            return;
-        };
+        if let Some((file, _)) = self.file(url) {
+            self.receive(file, body);
+        }
+    }
+
+    /// The same for a file that is known to be of a public module. Returns at once; see [`Self::settle`].
+    pub fn receive(self: &Arc<Self>, file: ProxyFile, body: Spool) {
         let this = Arc::clone(self);
         self.write(body, move |shelf, body| {
             // What has no hash is no module file, whoever said so: not the store's fault.
@@ -172,10 +176,7 @@ impl Stored {
             tracing::debug!("a file is not kept: too many wait to be written");
             return;
         };
-        self.store.write(move |shelf| {
-            let _place = place;
-            work(shelf, body)
-        });
+        self.store.write(place, move |shelf| work(shelf, body));
     }
 
     /// Keeps a file if its hash is the right one.

@@ -166,9 +166,11 @@ impl Store {
         self.ask(patience, checking).await?
     }
 
-    /// Runs `work` on the thread that writes, some time later. After an error of it, nothing more is written.
+    /// Runs `work` on the thread that writes, some time later. After an error of it, nothing more is written. `done` is
+    /// dropped when its outcome is known.
     pub(super) fn write(
         &self,
+        done: impl Send + 'static,
         work: impl FnOnce(&Shelf) -> Result<(), StoreError> + Send + 'static,
     ) {
         let problem = Arc::clone(&self.unwritable);
@@ -178,6 +180,7 @@ impl Store {
             {
                 let _ = problem.set(error.to_string());
             }
+            drop(done);
         }));
     }
 
