@@ -31,8 +31,9 @@ fn main() {
         return keep_and_prune(&PathBuf::from(words.next().unwrap()));
     }
     let arguments = Arguments::from_args();
-    let tests: [(&str, fn(), bool); 5] = [
+    let tests: [(&str, fn(), bool); 6] = [
         ("processes_at_once_do_not_harm_each_other", processes, false),
+        ("a_file_system_that_hangs_is_left_alone", hanging, false),
         ("a_full_disk_leaves_nothing_behind", full_disk, true),
         ("files_belong_to_the_caller", ownership, true),
         ("a_link_does_not_lead_root_elsewhere", links, true),
@@ -181,6 +182,31 @@ fn full_disk() {
     });
 }
 
+/// A named pipe nobody writes to: to open it takes for ever, as on a network file system whose server is gone.
+fn hanging() {
+    let home = tempfile::tempdir().unwrap();
+    let caller = Invoker {
+        uid: nix::unistd::geteuid().as_raw(),
+        gid: nix::unistd::getegid().as_raw(),
+        groups: Vec::new(),
+        umask: None,
+        source: Source::Plain,
+        ..caller(home.path())
+    };
+    let store = Store::open(&caller, 1 << 30).unwrap();
+    let record = store.directory().join("sums/example.com/m/@v/v1.0.0.zip");
+    fs::create_dir_all(record.parent().unwrap()).unwrap();
+    nix::unistd::mkfifo(&record, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let runtime = runtime();
+    let hash = H1::of_go_mod(b"");
+    assert!(runtime.block_on(store.find(&file(0), hash)).is_none());
+    let said = store.problem().unwrap();
+    assert!(said.contains("takes too long"), "{said}");
+    // It is not asked again, not even for what it could answer.
+    fs::remove_file(&record).unwrap();
+    assert!(!runtime.block_on(store.has(&file(0), hash)));
+}
+
 /// As under sudo, for a user that nobody else has.
 fn caller(home: &Path) -> Invoker {
     Invoker {
@@ -203,6 +229,13 @@ fn home() -> tempfile::TempDir {
     home
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 /// A run that receives one zip, through the same threads as the real one; what went wrong.
 fn receive(caller: &Invoker, bytes: &[u8]) -> Result<Option<String>, StoreError> {
     let store = Store::open(caller, 1 << 30)?;
@@ -211,10 +244,7 @@ fn receive(caller: &Invoker, bytes: &[u8]) -> Result<Option<String>, StoreError>
     sums.add(&GoSum::parse(
         format!("example.com/m v1.0.0 {hash}").as_bytes(),
     ));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     Ok(runtime.block_on(async {
         let stored = Stored::new(store, sums);
         let (mut writer, body) = spool();
@@ -294,10 +324,7 @@ fn links() {
     symlink(&secret, &zipped).unwrap();
     let store = Store::open(&caller, 1 << 30).unwrap();
     let hash = H1::of_zip(Cursor::new(&bytes)).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     assert!(runtime.block_on(store.find(&file(0), hash)).is_none());
     assert!(secret.exists());
 }

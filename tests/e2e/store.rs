@@ -33,6 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             unwritable,
         ),
         trial("private_modules_are_not_in_it", &[], private),
+        trial("its_size_is_the_callers_to_choose", &[], sized),
         trial("its_owner_can_look_at_it_and_clear_it", &[], commands),
     ]
 }
@@ -345,6 +346,36 @@ fn private() {
             request.path.contains(&module.path) && request.path.ends_with(".zip")
         })
     );
+}
+
+fn sized() {
+    let lab = Lab::builder().start().unwrap();
+    let project = lab.project().unwrap();
+    let outcome = start("none", &project, &["--cache-size", "0"], &[]).finish();
+    assert!(outcome.status.success(), "{}", outcome.stderr);
+    assert!(!store_of(&project).exists());
+
+    project.clear_module_cache().unwrap();
+    let zip = &lab.modules()[0];
+    let of_go = project.module_cache().join("cache/download");
+    let outcome = start("large", &project, &[], &[]).finish();
+    assert!(outcome.status.success(), "{}", outcome.stderr);
+    let largest = of_go.join(zip.escaped_path());
+    let largest = largest.join(format!("@v/{}.zip", zip.version));
+    let room = 3 * fs::metadata(largest).unwrap().len();
+    fs::remove_dir_all(store_of(&project)).unwrap();
+    project.clear_module_cache().unwrap();
+    let room = room.to_string();
+    let environment = [("GOMOD_TRACE_CACHE_SIZE", room.as_str())];
+    let outcome = start("small", &project, &[], &environment).finish();
+    assert!(outcome.status.success(), "{}", outcome.stderr);
+    let files = walk(&store_of(&project));
+    let bytes: u64 = files
+        .iter()
+        .map(|file| fs::metadata(file).unwrap().len())
+        .sum();
+    assert!(!files.is_empty());
+    assert!(bytes <= room.parse().unwrap(), "{bytes} of {room}");
 }
 
 /// `gomod-trace cache …` in the project's environment.
