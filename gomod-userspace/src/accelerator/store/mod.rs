@@ -15,8 +15,8 @@
 //! another user of the machine can slip in something else, and what the caller may change is checked once more by `go`
 //! itself, against go.sum.
 //!
-//! Storage goes through [`object_store`], so that a bucket can take the directory's place. All of it is done with the
-//! caller's rights: see [`threads`].
+//! Storage goes through [`object_store`], so that a bucket can take the directory's place. All of it is done by
+//! threads that have the caller's rights on files, and no others.
 
 pub mod location;
 mod record;
