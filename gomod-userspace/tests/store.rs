@@ -31,10 +31,11 @@ fn main() {
         return keep_and_prune(&PathBuf::from(words.next().unwrap()));
     }
     let arguments = Arguments::from_args();
-    let tests: [(&str, fn(), bool); 6] = [
+    let tests: [(&str, fn(), bool); 7] = [
         ("processes_at_once_do_not_harm_each_other", processes, false),
         ("a_file_system_that_hangs_is_left_alone", hanging, false),
         ("a_full_disk_leaves_nothing_behind", full_disk, true),
+        ("its_threads_have_the_callers_rights_alone", rights, true),
         ("files_belong_to_the_caller", ownership, true),
         ("a_link_does_not_lead_root_elsewhere", links, true),
         ("a_caller_without_a_home_is_told", no_home, true),
@@ -234,6 +235,40 @@ fn runtime() -> tokio::runtime::Runtime {
         .enable_all()
         .build()
         .unwrap()
+}
+
+fn rights() {
+    let home = home();
+    let caller = caller(home.path());
+    let file = home.path().join("file");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    // A thread with a umask that lets everybody write.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            unshare(CloneFlags::CLONE_FS).unwrap();
+            nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+            let work = move || {
+                fs::write(&file, "").unwrap();
+                let metadata = fs::metadata(&file).unwrap();
+                let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+                sender.send((metadata, status)).unwrap();
+            };
+            caller.spawn_with_file_rights("rights", work).unwrap();
+        });
+    });
+    let (metadata, status) = receiver.recv().unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line[name.len()..].split_whitespace().collect::<Vec<_>>()
+    };
+    assert_eq!((metadata.uid(), metadata.gid()), (54_321, 54_322));
+    assert_eq!(metadata.mode() & 0o777, 0o644);
+    assert_eq!(field("Uid:"), ["0", "0", "0", "54321"]);
+    assert_eq!(field("Gid:"), ["0", "0", "0", "54322"]);
+    assert_eq!(field("Groups:"), ["54323"]);
+    for set in ["CapInh:", "CapPrm:", "CapEff:"] {
+        assert_eq!(field(set), ["0000000000000000"], "{set}");
+    }
 }
 
 /// A run that receives one zip, through the same threads as the real one; what went wrong.

@@ -6,7 +6,6 @@
 //! Private modules, and everything that was asked for with credentials, pass by.
 
 use std::io::{BufReader, Read as _};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -27,10 +26,16 @@ use crate::golang::dirhash::DirHashError;
 use crate::golang::go_sum::{Hashed, Verdict};
 use crate::golang::{BaseUrl, H1, Patterns, ProxyFile, ProxyFileKind, Settings};
 
-/// Files that wait to be hashed and written, at most; each may hold an open file. What comes beyond is not kept.
-const WAITING: usize = 256;
-/// Files whose hash nobody has said yet, at most.
-const UNPROVEN: usize = 128;
+/// What waits to be hashed and written, at most; each file may be an open one on disk. What comes beyond is not kept.
+const WAITING: Load = Load {
+    files: 256,
+    bytes: 1 << 30,
+};
+/// What waits until somebody says its hash, at most.
+const UNPROVEN: Load = Load {
+    files: 128,
+    bytes: 512 << 20,
+};
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
 
@@ -172,7 +177,7 @@ impl Stored {
         body: Spool,
         work: impl FnOnce(&Shelf, Spool) -> Result<(), StoreError> + Send + 'static,
     ) {
-        let Some(place) = self.waiting.place() else {
+        let Some(place) = self.waiting.place(&body) else {
             tracing::debug!("a file is not kept: too many wait to be written");
             return;
         };
@@ -201,7 +206,11 @@ impl Stored {
             Verdict::Mismatch => tracing::debug!(module = %file.module, "the wrong hash: not kept"),
             Verdict::Unknown if may_wait => {
                 let mut unproven = self.unproven.lock().unwrap_or_else(PoisonError::into_inner);
-                if unproven.len() < UNPROVEN {
+                let mut load = Load::default();
+                for waiting in &*unproven {
+                    load = load.with(&waiting.body);
+                }
+                if load.with(&body).is_within(UNPROVEN) {
                     unproven.push(Unproven { file, hash, body });
                 }
             }
@@ -297,30 +306,70 @@ fn body(length: u64, content: Content) -> ResponseBody {
     StreamBody::new(chunks).boxed_unsync()
 }
 
-/// How many files wait.
+/// Files that are held, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Load {
+    files: usize,
+    bytes: u64,
+}
+
+impl Load {
+    fn of(body: &Spool) -> Self {
+        Self {
+            files: 1,
+            bytes: body.length().unwrap_or(0),
+        }
+    }
+
+    fn with(self, body: &Spool) -> Self {
+        let more = Self::of(body);
+        Self {
+            files: self.files + more.files,
+            bytes: self.bytes + more.bytes,
+        }
+    }
+
+    fn is_within(self, most: Self) -> bool {
+        self.files <= most.files && self.bytes <= most.bytes
+    }
+}
+
+/// What waits to be written.
 #[derive(Debug, Default)]
 struct Waiting {
-    count: AtomicUsize,
+    load: Mutex<Load>,
     changed: Notify,
 }
 
-/// One of them; its end is the end of the wait, whatever became of the file.
-struct Place(Arc<Waiting>);
+/// One file of it; its end is the end of the wait, whatever became of the file.
+struct Place {
+    waiting: Arc<Waiting>,
+    load: Load,
+}
 
 impl Waiting {
-    fn place(self: &Arc<Self>) -> Option<Place> {
-        self.count
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
-                (count < WAITING).then_some(count + 1)
-            })
-            .ok()
-            .map(|_| Place(Arc::clone(self)))
+    fn place(self: &Arc<Self>, body: &Spool) -> Option<Place> {
+        let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = load.with(body);
+        if !more.is_within(WAITING) {
+            return None;
+        }
+        *load = more;
+        Some(Place {
+            waiting: Arc::clone(self),
+            load: Load::of(body),
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        let load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+        *load == Load::default()
     }
 
     async fn none(&self) {
         loop {
             let changed = self.changed.notified();
-            if self.count.load(Ordering::Acquire) == 0 {
+            if self.is_empty() {
                 return;
             }
             changed.await;
@@ -330,8 +379,15 @@ impl Waiting {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::AcqRel);
-        self.0.changed.notify_waiters();
+        let mut load = self
+            .waiting
+            .load
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        load.files -= self.load.files;
+        load.bytes -= self.load.bytes;
+        drop(load);
+        self.waiting.changed.notify_waiters();
     }
 }
 

@@ -222,3 +222,21 @@ fn walk(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     }
     files
 }
+
+#[test]
+fn no_more_waits_than_there_is_room_for() {
+    let waiting = Arc::<Waiting>::default();
+    let bodies: Vec<_> = (0..=WAITING.files)
+        .map(|_| waiting.place(&came(b"x")))
+        .collect();
+    let places = bodies.iter().filter(|place| place.is_some()).count();
+    assert_eq!(places, WAITING.files);
+    assert!(bodies[WAITING.files].is_none());
+    drop(bodies);
+    assert!(waiting.is_empty());
+    let many = Load {
+        files: 1,
+        bytes: WAITING.bytes + 1,
+    };
+    assert!(!many.is_within(WAITING));
+}
