@@ -286,7 +286,7 @@ fn receive(caller: &Invoker, bytes: &[u8]) -> Result<Option<String>, StoreError>
         writer.write(bytes).unwrap();
         writer.finish();
         stored.receive(file(0), body);
-        stored.settle(Duration::from_secs(60)).await;
+        assert!(stored.settle(Duration::from_secs(60)).await);
         stored.problem().map(str::to_owned)
     }))
 }

@@ -155,7 +155,10 @@ fn plain_go() {
         !empty.status.success(),
         "there was nothing to download from"
     );
-    run("plain_go", &project);
+    let outcome = run("plain_go", &project);
+    let told = &outcome.report["connections"];
+    let mods = kept(&project, "mod").len();
+    assert_eq!(mods, lab.modules().len(), "{}{told}", outcome.stderr);
     project.clear_module_cache().unwrap();
     let since = lab.requests().len();
     let output = offline(&project, &["mod", "download"]);

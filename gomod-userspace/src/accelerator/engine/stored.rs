@@ -97,8 +97,8 @@ impl Stored {
     }
 
     /// Waits, but not for longer than `patience`, until what has come is kept. What became provable since it came is
-    /// kept as well.
-    pub async fn settle(self: &Arc<Self>, patience: Duration) {
+    /// kept as well. False if that took too long.
+    pub async fn settle(self: &Arc<Self>, patience: Duration) -> bool {
         let unproven =
             std::mem::take(&mut *self.unproven.lock().unwrap_or_else(PoisonError::into_inner));
         for Unproven { file, hash, body } in unproven {
@@ -107,7 +107,10 @@ impl Stored {
                 this.judge(shelf, file, hash, body, false)
             });
         }
-        let _ = tokio::time::timeout(patience, self.waiting.none()).await;
+        self.store.hurry();
+        tokio::time::timeout(patience, self.waiting.none())
+            .await
+            .is_ok()
     }
 
     /// Whether the store seems to have what is to be right.

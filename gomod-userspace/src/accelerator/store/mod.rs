@@ -184,6 +184,11 @@ impl Store {
         }));
     }
 
+    /// What waits to be written has no time any more.
+    pub(super) fn hurry(&self) {
+        self.threads.hurry();
+    }
+
     /// `None` for an error, after which nothing more is asked.
     async fn ask<T: Send + 'static>(
         &self,

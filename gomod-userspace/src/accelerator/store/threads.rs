@@ -23,6 +23,7 @@ pub(super) struct Threads {
     shelf: Arc<Shelf>,
     readers: Sender<Job>,
     writer: Sender<Job>,
+    to_write: Arc<Mutex<Receiver<Job>>>,
 }
 
 impl Threads {
@@ -34,8 +35,8 @@ impl Threads {
             invoker.spawn_with_file_rights("store-reader", move || serve(&shelf, &jobs))?;
         }
         let (writer, to_write) = channel();
-        let jobs = Mutex::new(to_write);
-        let own = Arc::clone(&shelf);
+        let to_write = Arc::new(Mutex::new(to_write));
+        let (own, jobs) = (Arc::clone(&shelf), Arc::clone(&to_write));
         invoker.spawn_with_file_rights("store-writer", move || {
             // Without it, `go` gets a little less of the processor.
             let _ = rustix::process::setpriority_process(None, NICE);
@@ -45,6 +46,7 @@ impl Threads {
             shelf,
             readers,
             writer,
+            to_write,
         })
     }
 
@@ -62,6 +64,24 @@ impl Threads {
     pub(super) fn write(&self, job: Job) {
         let _ = self.writer.send(job);
     }
+
+    /// Lets those who read write, too, until nothing is left: on a busy machine, a thread that yields to everything
+    /// hardly gets on.
+    pub(super) fn hurry(&self) {
+        for _ in 0..READERS {
+            let jobs = Arc::clone(&self.to_write);
+            self.read(Box::new(move |shelf| {
+                while let Some(job) = next_at_once(&jobs) {
+                    job(shelf);
+                }
+            }));
+        }
+    }
+}
+
+/// `None` if there is nothing to do. Who waits for something to do holds the lock, so it need not be waited for.
+fn next_at_once(jobs: &Mutex<Receiver<Job>>) -> Option<Job> {
+    jobs.try_lock().ok()?.try_recv().ok()
 }
 
 fn serve(shelf: &Shelf, jobs: &Mutex<Receiver<Job>>) {

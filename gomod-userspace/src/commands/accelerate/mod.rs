@@ -244,8 +244,9 @@ impl Acceleration {
             events.push(event);
         }
         if let Some(stored) = &self.stored {
-            self.runtime.block_on(stored.settle(SETTLE));
-            if let Some(problem) = stored.problem() {
+            let settled = self.runtime.block_on(stored.settle(SETTLE));
+            let late = "there was no time left to hash and write them";
+            if let Some(problem) = stored.problem().or((!settled).then_some(late)) {
                 super::say(format_args!("not all files were kept: {problem}"));
             }
         }

@@ -84,7 +84,7 @@ impl Run {
     }
 
     async fn settle(&self) {
-        self.stored.settle(Duration::from_secs(60)).await;
+        assert!(self.stored.settle(Duration::from_secs(60)).await);
         assert_eq!(self.stored.problem(), None);
     }
 
