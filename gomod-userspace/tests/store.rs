@@ -283,7 +283,7 @@ fn receive(caller: &Invoker, bytes: &[u8]) -> Result<Option<String>, StoreError>
     Ok(runtime.block_on(async {
         let stored = Stored::new(store, sums);
         let (mut writer, body) = spool();
-        writer.write(bytes).unwrap();
+        writer.write(bytes.to_vec().into()).unwrap();
         writer.finish();
         stored.receive(file(0), body);
         assert!(stored.settle(Duration::from_secs(60)).await);

@@ -329,7 +329,7 @@ mod tests {
         for size in [10, 200_000_usize] {
             let (mut writer, spool) = spool();
             let body: Vec<u8> = (0..size).map(|at| at as u8).collect();
-            writer.write(&body).unwrap();
+            writer.write(body.clone().into()).unwrap();
             assert!(spool.contents().is_none());
             writer.finish();
             let mut contents = spool.contents().unwrap();

@@ -49,7 +49,7 @@ impl Body for Copied {
         match &frame {
             Some(Ok(frame)) => {
                 let written = match (&mut self.copy, frame.data_ref()) {
-                    (Some((writer, ..)), Some(data)) => writer.write(data).is_ok(),
+                    (Some((writer, ..)), Some(data)) => writer.write(data.clone()).is_ok(),
                     _ => true,
                 };
                 if !written {

@@ -66,7 +66,7 @@ fn zip(size: usize) -> Vec<u8> {
 
 fn came(bytes: &[u8]) -> Spool {
     let (mut writer, spool) = spool();
-    writer.write(bytes).unwrap();
+    writer.write(bytes.to_vec().into()).unwrap();
     writer.finish();
     spool
 }
