@@ -34,7 +34,7 @@ fn main() {
     if !root {
         eprintln!("these tests make cgroups and users: run them as root");
     }
-    let tests: [(&str, fn()); 37] = [
+    let tests: [(&str, fn()); 38] = [
         (
             "plain_root_keeps_its_environment_byte_for_byte",
             identity::plain_environment,
@@ -66,6 +66,10 @@ fn main() {
         (
             "sudo_variables_without_sudo_mean_nothing",
             identity::forged_variables,
+        ),
+        (
+            "resource_limits_are_the_callers_though_ours_are_raised",
+            identity::limits,
         ),
         ("exit_codes_pass_through", lifetime::exit_codes),
         (

@@ -7,11 +7,14 @@
 //! intercepted under the run's own [`Authority`] and answered by a [`Respond`]; everything else is spliced byte for
 //! byte to where it wanted to go. What was done and why is [`Told`].
 
+pub mod asker;
 pub mod authority;
+pub mod checksums;
 mod connection;
 pub mod engine;
 mod intercept;
 pub mod listener;
+pub mod mirrors;
 pub mod peek;
 pub mod policy;
 pub mod proxy_connect;
@@ -30,6 +33,7 @@ mod tests;
 
 use std::net::SocketAddr;
 
+pub use asker::{Asker, Askers};
 pub use authority::{Authority, AuthorityError};
 pub use listener::{Accelerator, Limits, ListenError, Parts, Serving};
 pub use policy::{Policies, Policy, ProxyEndpoint};

@@ -14,11 +14,12 @@ use clap::Args;
 use time::OffsetDateTime;
 
 use super::{
-    accelerate::{self, Acceleration},
+    accelerate::{self, Acceleration, Choices},
     cache, preamble, say,
     session::{Recording, Session},
 };
 use crate::{
+    accelerator::mirrors::Mirror,
     kernel::{self, KernelError, Tracer, events::Event},
     launch::{
         Cgroup, Child, Ending, Hierarchy, Invoker, JobControl, LaunchError, Signals, SpawnOptions,
@@ -47,6 +48,13 @@ pub(super) struct Arguments {
     /// With --accelerate: how large the store of verified module files may become, such as 5GiB; 0 for no store.
     #[arg(long, value_name = "SIZE")]
     pub(super) cache_size: Option<ByteSize>,
+    /// With --accelerate: fetch at most so much before it is asked for, such as 500MB or 2GiB.
+    #[arg(long, value_name = "SIZE", default_value = "2GiB")]
+    pub(super) prefetch_limit: ByteSize,
+    /// With --accelerate: where the module proxy of the settings can't be reached, fetch public modules whose hash is known
+    /// from this one; it must be https, and may be given several times.
+    #[arg(long = "mirror", value_name = "URL")]
+    pub(super) mirrors: Vec<Mirror>,
     /// Write the report (JSON, schema gomod-trace.report/1) to FILE.
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
@@ -254,7 +262,7 @@ fn spawn(
         let trusting = SpawnOptions::default().trusting(&prepared.overlay);
         match Child::spawn(argv, invoker, cgroup, trusting) {
             Ok(child) => {
-                let acceleration = Acceleration::start(prepared, tracer, !arguments.no_prefetch)
+                let acceleration = Acceleration::start(prepared, tracer, choices(arguments))
                     .inspect_err(|error| say(format_args!("only observed: {error:#}")));
                 return Ok((child, acceleration.ok()));
             }
@@ -264,6 +272,14 @@ fn spawn(
     }
     let child = Child::spawn(argv, invoker, cgroup, SpawnOptions::default())?;
     Ok((child, None))
+}
+
+fn choices(arguments: &Arguments) -> Choices {
+    Choices {
+        prefetch: !arguments.no_prefetch,
+        prefetch_limit: arguments.prefetch_limit.as_u64(),
+        mirrors: arguments.mirrors.clone(),
+    }
 }
 
 /// Shows the accelerator what the kernel saw, and the kernel that the accelerator lives.

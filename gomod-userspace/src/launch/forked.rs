@@ -21,6 +21,8 @@ pub(super) struct Plan<'a> {
     /// `None` keeps ours; in a user namespace even setting the same groups again may be forbidden.
     pub(super) identity: Option<&'a Invoker>,
     pub(super) umask: Option<u32>,
+    /// The caller's limit of open files, where ours is another.
+    pub(super) descriptors: Option<libc::rlimit>,
     pub(super) signals: InheritedSignals,
     pub(super) candidates: Vec<*const c_char>,
     pub(super) argv: Vec<*const c_char>,
@@ -97,6 +99,10 @@ unsafe fn become_command(plan: &mut Plan<'_>) -> Failure {
         }
         if let Some(umask) = plan.umask {
             libc::umask(umask);
+        }
+        // Lowering the soft limit is always allowed, so that this does not fail.
+        if let Some(limit) = &plan.descriptors {
+            libc::setrlimit(libc::RLIMIT_NOFILE, limit);
         }
         if let Some(invoker) = plan.identity {
             if libc::setgroups(invoker.groups.len(), invoker.groups.as_ptr()) != 0 {

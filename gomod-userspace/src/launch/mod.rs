@@ -14,6 +14,7 @@
 mod ancestors;
 mod cgroup;
 mod child;
+mod descriptors;
 mod ending;
 mod error;
 mod evacuate;
@@ -34,6 +35,7 @@ mod watch;
 
 pub use cgroup::Cgroup;
 pub use child::{Child, SpawnOptions};
+pub use descriptors::raise_descriptor_limit;
 pub use ending::Ending;
 pub use error::{LaunchError, Step};
 pub use hierarchy::Hierarchy;

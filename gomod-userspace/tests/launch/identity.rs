@@ -34,6 +34,29 @@ pub(crate) fn plain_environment() {
     assert_eq!(output.stdout, block(&ODD));
 }
 
+/// A command that was given few descriptors gets as few, however many we take for ourselves.
+pub(crate) fn limits() {
+    for soft in [64, 100] {
+        let limits = |start: &str| {
+            let script =
+                format!("ulimit -Hn 200; ulimit -Sn {soft}; exec {start} cat /proc/self/limits");
+            let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            text(&output)
+        };
+        let without_us = limits("");
+        let line = without_us
+            .lines()
+            .find(|line| line.starts_with("Max open files"))
+            .unwrap();
+        assert_eq!(
+            line.split_whitespace().collect::<Vec<_>>()[3..5],
+            [soft.to_string(), "200".to_owned()]
+        );
+        assert_eq!(limits(&format!("{} --probe --raise", me())), without_us);
+    }
+}
+
 pub(crate) fn sudo_environment() {
     for use_pty in [false, true] {
         let user = User::create("e", use_pty);

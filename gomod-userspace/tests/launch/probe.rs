@@ -11,7 +11,8 @@ use gomod_trace::launch::{
 };
 use nix::sys::signal::{SigSet, Signal};
 
-/// `--probe [--wait | --trust CERTIFICATE] CMD…`
+/// `--probe [--wait | --trust CERTIFICATE | --raise] CMD…`; with `--raise`, the helper's own limit of open files goes up
+/// first.
 pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ! {
     let mut argv: Vec<CString> = words
         .map(|word| CString::new(word.into_vec()).unwrap())
@@ -21,6 +22,16 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ! {
         .is_some_and(|word| word.as_bytes() == b"--wait");
     if wait {
         argv.remove(0);
+    }
+    if argv
+        .first()
+        .is_some_and(|word| word.as_bytes() == b"--raise")
+    {
+        argv.remove(0);
+        let raised = gomod_trace::launch::raise_descriptor_limit();
+        let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+        let (soft, hard) = limit.unwrap();
+        assert_eq!((soft, raised), (hard, Some(hard)), "ours was not raised");
     }
     let mut certificate = None;
     if argv

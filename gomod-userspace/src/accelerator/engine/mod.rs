@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Answers requests: from the store, from what was fetched ahead, or from upstream.
+//! Answers requests: from the store, from what was fetched ahead, from the run's knowledge of checksums, or from
+//! upstream.
 
 mod ahead;
 mod answer;
+mod checksums;
 mod keep;
+mod mirrored;
 mod stored;
 
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -15,11 +18,15 @@ use tokio::sync::mpsc;
 use url::Url;
 
 pub use ahead::{Ahead, AheadLimits, Tally};
+pub use mirrored::Knowledge;
 pub use stored::Stored;
 
 use self::answer::Account;
 use super::{
-    Respond, ResponseBody, Session, text,
+    Askers, Respond, ResponseBody, Session, Sums,
+    checksums::{ChecksumLimits, Checksums},
+    mirrors::Mirrors,
+    text,
     upstream::{Upstream, UpstreamError, UpstreamRequest, Via},
 };
 use crate::kernel::events::{Event, Source};
@@ -33,6 +40,10 @@ pub struct Engine {
     via: Via,
     ahead: Arc<Ahead>,
     stored: Option<Arc<Stored>>,
+    askers: Askers,
+    sums: Arc<Sums>,
+    checksums: Arc<Checksums>,
+    mirrors: Mirrors,
     answered: mpsc::Sender<Event>,
 }
 
@@ -43,15 +54,31 @@ impl Engine {
         upstream: Upstream,
         via: Via,
         limits: AheadLimits,
-        stored: Option<Arc<Stored>>,
+        knowledge: Knowledge,
     ) -> (Arc<Self>, mpsc::Receiver<Event>) {
         let (answered, receiver) = mpsc::channel(ANSWERED);
+        let Knowledge {
+            sums,
+            stored,
+            mirrors,
+        } = knowledge;
         let ahead = Ahead::new(upstream.clone(), via.clone(), limits, stored.clone());
+        let checksums = Checksums::new(
+            upstream.clone(),
+            via.clone(),
+            Arc::clone(&sums),
+            ChecksumLimits::default(),
+        );
+        let mirrors = Mirrors::new(upstream.clone(), via.clone(), Arc::clone(&sums), mirrors);
         let engine = Self {
             upstream,
             via,
             ahead,
             stored,
+            askers: Askers::default(),
+            sums,
+            checksums,
+            mirrors,
             answered,
         };
         (Arc::new(engine), receiver)
@@ -60,6 +87,21 @@ impl Engine {
     /// What is fetched before it is asked for.
     pub fn ahead(&self) -> &Arc<Ahead> {
         &self.ahead
+    }
+
+    /// The processes that ask.
+    pub fn askers(&self) -> &Askers {
+        &self.askers
+    }
+
+    /// The hashes that are known.
+    pub fn sums(&self) -> &Arc<Sums> {
+        &self.sums
+    }
+
+    /// The checksum databases.
+    pub fn checksums(&self) -> &Arc<Checksums> {
+        &self.checksums
     }
 
     async fn answer(
@@ -80,15 +122,32 @@ impl Engine {
         let plain = request.method() == Method::GET
             && !request.headers().contains_key(header::RANGE)
             && !request.headers().contains_key(header::AUTHORIZATION);
-        if plain {
-            if let Some(response) = self.stored_earlier(&url, &account).await {
-                return response;
-            }
-            if let Some(response) = self.ahead_of_time(&url, &account).await {
-                return response;
-            }
+        if !plain {
+            return self.ask_upstream(url, request, account, plain).await;
         }
-        self.ask_upstream(url, request, account, plain).await
+        if let Some(response) = self.stored_earlier(&url, &account).await {
+            return response;
+        }
+        if let Some(response) = self.ahead_of_time(&url, &account).await {
+            return response;
+        }
+        if let Some(response) = self.checksum(session, &url, &account).await {
+            return response;
+        }
+        if self.prefers_mirror(&url)
+            && let Some(response) = self.mirrored(session, &url, &account).await
+        {
+            return response;
+        }
+        let response = self
+            .ask_upstream(url.clone(), request, account.clone(), plain)
+            .await;
+        if self.has_failed(&url, response.status())
+            && let Some(mirrored) = self.mirrored(session, &url, &account).await
+        {
+            return mirrored;
+        }
+        response
     }
 
     /// `None` if the store does not have it, or the run does not know its hash.

@@ -25,7 +25,7 @@ mod resolve;
 mod response;
 mod route;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -24,7 +24,8 @@ use self::policies::{KnownPolicies, Learned};
 use crate::{
     accelerator::{
         Accelerator, Authority, Limits, Origin, Origins, Parts, Serving, Sums, Told, Way,
-        engine::{AheadLimits, Engine, Stored, Tally},
+        engine::{AheadLimits, Engine, Knowledge, Stored, Tally},
+        mirrors::Mirror,
         store::Store,
         upstream::{Upstream, UpstreamOptions},
     },
@@ -34,7 +35,7 @@ use crate::{
         events::{self, Event, EventKind, Exec, Pid},
         netns_cookie,
     },
-    launch::{Invoker, TrustOverlay, TrustStore},
+    launch::{Invoker, TrustOverlay, TrustStore, raise_descriptor_limit},
 };
 
 /// Past this long without a sign of life of the accept loops, connections go direct.
@@ -52,6 +53,17 @@ pub(super) struct Prepared {
     pub(super) overlay: TrustOverlay,
     via: crate::accelerator::upstream::Via,
     store: Option<Store>,
+}
+
+/// What the command line chose.
+#[derive(Clone, Debug)]
+pub(super) struct Choices {
+    /// Whether anything is fetched before it's asked for.
+    pub(super) prefetch: bool,
+    /// How much of that, bytes.
+    pub(super) prefetch_limit: u64,
+    /// Further module proxies.
+    pub(super) mirrors: Vec<Mirror>,
 }
 
 /// The accelerator at work.
@@ -72,6 +84,8 @@ pub(super) struct Acceleration {
 /// Finds out whether the modules of this run can be carried by us, and makes what that needs. The error says why not;
 /// the run then observes. Without `store`, nothing is kept for later runs.
 pub(super) fn prepare(invoker: &Invoker, store: Option<Store>) -> anyhow::Result<Prepared> {
+    // Each connection that is carried takes two of ours.
+    raise_descriptor_limit();
     // A core dump would hold the key of the authority.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .context("cannot keep the run's key out of core dumps")?;
@@ -112,7 +126,7 @@ impl Acceleration {
     pub(super) fn start(
         prepared: Prepared,
         tracer: &mut Tracer,
-        prefetch: bool,
+        choices: Choices,
     ) -> anyhow::Result<Self> {
         let (mut redirector, mut heartbeat, near_ends) = tracer
             .take_redirect()
@@ -132,16 +146,20 @@ impl Acceleration {
         let policies = Arc::new(KnownPolicies::default());
         let guard = runtime.enter();
         let upstream = Upstream::new(UpstreamOptions::new(prepared.roots))?;
+        let limits = AheadLimits {
+            bytes: choices.prefetch_limit,
+            ..AheadLimits::default()
+        };
         let sums = Arc::new(Sums::default());
         let stored = prepared
             .store
             .map(|store| Stored::new(store, Arc::clone(&sums)));
-        let (engine, answered) = Engine::new(
-            upstream,
-            prepared.via,
-            AheadLimits::default(),
-            stored.clone(),
-        );
+        let knowledge = Knowledge {
+            sums,
+            stored: stored.clone(),
+            mirrors: choices.mirrors,
+        };
+        let (engine, answered) = Engine::new(upstream, prepared.via, limits, knowledge);
         let respond: Arc<Engine> = Arc::clone(&engine);
         let accelerator = Accelerator::new(Parts {
             origins: Arc::new(Redirected { near_ends, netns }),
@@ -162,9 +180,8 @@ impl Acceleration {
             heartbeat,
             policies,
             engine,
-            sums,
             stored,
-            prefetch,
+            prefetch: choices.prefetch,
         })
     }
 
@@ -183,6 +200,7 @@ impl Acceleration {
             EventKind::Exec(exec) => self.executed(event.pid, exec),
             EventKind::Exit { .. } => {
                 self.policies.forget(event.pid);
+                self.engine.askers().forget(event.pid);
                 self.serving.forget(event.pid);
             }
             _ => {}
@@ -191,6 +209,7 @@ impl Acceleration {
 
     fn executed(&mut self, pid: Pid, exec: &Exec) {
         self.policies.forget(pid);
+        self.engine.askers().forget(pid);
         let is_go = exec.go_version.is_some();
         let done = self.redirector.set_go(pid, is_go).and_then(|()| {
             if !is_go {
@@ -207,13 +226,14 @@ impl Acceleration {
                     stored.meet(learned.settings());
                 }
                 self.policies.learn(pid, learned.policy());
-                if let Some((command, project)) = learned.project(exec) {
-                    self.sums.add(&project.sums);
-                    if self.prefetch {
-                        let urls = learned.foreseen(&command, &project);
-                        let _guard = self.runtime.enter();
-                        self.engine.ahead().fetch(urls);
-                    }
+                let foreseen = learned.foreseen(exec);
+                let asker = Arc::new(learned.asker(&foreseen));
+                self.engine.sums().add(&foreseen.sums);
+                self.engine.askers().meet(pid, Arc::clone(&asker));
+                if self.prefetch {
+                    let _guard = self.runtime.enter();
+                    self.engine.ahead().fetch(foreseen.urls);
+                    self.engine.checksums().foresee(&asker, foreseen.lookups);
                 }
             }
             Ok(None) => {}

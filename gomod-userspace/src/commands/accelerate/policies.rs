@@ -9,11 +9,11 @@ use std::{
 
 use super::{project, settings::effective, urls};
 use crate::{
-    accelerator::{Origin, Policies, Policy, ProxyEndpoint},
+    accelerator::{Asker, Origin, Policies, Policy, ProxyEndpoint},
     golang::{
-        GoVersion, Settings,
+        GoSum, GoVersion, ModuleVersion, Settings,
         http_proxy::HttpProxyProtocol,
-        needs::{GoCommand, Local, Plan, Project},
+        needs::{GoCommand, Local, Plan},
         settings::Environment,
     },
     kernel::events::{Exec, Pid},
@@ -99,22 +99,43 @@ impl Learned {
         &self.settings
     }
 
-    /// The project that it works on, and with which subcommand.
-    pub(super) fn project(&self, exec: &Exec) -> Option<(GoCommand, Project)> {
-        let command = GoCommand::parse(&exec.argv, &self.settings)?;
-        let project = project::read(exec.cwd.as_deref()?, &command, &self.settings)?;
-        Some((command, project))
+    /// Who asks, for those who answer.
+    pub(super) fn asker(&self, foreseen: &Foreseen) -> Asker {
+        Asker::new(self.settings.clone(), foreseen.adds_sums)
     }
 
-    /// URLs that it will ask for, in that order.
-    pub(super) fn foreseen(&self, command: &GoCommand, project: &Project) -> Vec<url::Url> {
-        let local = self.version.clone().map(|version| Local {
-            version,
-            platform: platform(),
-        });
-        let plan = Plan::new(command, project, local.as_ref(), &self.settings);
-        urls(&plan, &self.settings)
+    /// What it will ask for.
+    pub(super) fn foreseen(&self, exec: &Exec) -> Foreseen {
+        let foreseen = || {
+            let command = GoCommand::parse(&exec.argv, &self.settings)?;
+            let project = project::read(exec.cwd.as_deref()?, &command, &self.settings)?;
+            let local = self.version.clone().map(|version| Local {
+                version,
+                platform: platform(),
+            });
+            let plan = Plan::new(&command, &project, local.as_ref(), &self.settings);
+            Some(Foreseen {
+                urls: urls(&plan, &self.settings),
+                lookups: plan.lookups,
+                sums: project.sums,
+                adds_sums: command.adds_sums(),
+            })
+        };
+        foreseen().unwrap_or_default()
     }
+}
+
+/// What a process will ask for, and what it knows already.
+#[derive(Default)]
+pub(super) struct Foreseen {
+    /// Files, in that order.
+    pub(super) urls: Vec<url::Url>,
+    /// Modules that it will look up in the checksum database.
+    pub(super) lookups: BTreeSet<ModuleVersion>,
+    /// What its go.sum says.
+    pub(super) sums: GoSum,
+    /// Whether its command adds to go.sum.
+    pub(super) adds_sums: bool,
 }
 
 /// GOOS-GOARCH of this machine.

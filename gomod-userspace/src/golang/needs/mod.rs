@@ -6,6 +6,7 @@
 //! nobody asks for; never one of a module that `go` would not ask a module proxy for.
 
 mod command;
+mod lookups;
 mod toolchain;
 
 use std::collections::BTreeSet;
@@ -48,6 +49,9 @@ pub struct Plan {
     pub toolchain: Option<ProxyFile>,
     /// Files in the order in which they are asked for, small ones first.
     pub files: Vec<ProxyFile>,
+    /// Modules whose hashes go.sum lacks and that the checksum database will be asked for. Empty for commands that stop
+    /// where a hash is missing.
+    pub lookups: BTreeSet<ModuleVersion>,
 }
 
 impl Plan {
@@ -76,14 +80,25 @@ impl Plan {
         let by_default = go_line
             .and_then(GoVersion::parse)
             .is_some_and(|version| version.is_at_least(1, 14));
-        let files = if project.mods.is_empty() || command.is_vendored(project.vendor, by_default) {
-            BTreeSet::new()
-        } else {
-            files(command, project)
-        };
+        let (files, mut lookups) =
+            if project.mods.is_empty() || command.is_vendored(project.vendor, by_default) {
+                (BTreeSet::new(), BTreeSet::new())
+            } else {
+                let files = files(command, project);
+                let lookups = lookups::of(command, project, &files);
+                (files, lookups)
+            };
+        // It's checked like any module, by go.sum or else by the database.
+        lookups.extend(
+            toolchain
+                .clone()
+                .filter(|module| !project.sums.has(module, Hashed::Zip)),
+        );
+        lookups.retain(|module| settings.route(&module.path).sumdb);
         Self {
             toolchain: toolchain.map(|module| zip(&module)).filter(asked),
             files: files.into_iter().filter(asked).collect(),
+            lookups,
         }
     }
 }

@@ -76,6 +76,77 @@ fn shown(plan: &Plan) -> String {
         .join(" ")
 }
 
+fn looked_up(command: &str, project: &Project, entries: &[&str]) -> Vec<String> {
+    let modules = plan(command, project, entries).lookups.into_iter();
+    modules
+        .map(|module| format!("{}@{}", module.path, module.version))
+        .collect()
+}
+
+#[test]
+fn only_missing_hashes_are_looked_up_and_only_by_commands_that_add_them() {
+    let whole = project();
+    // `indirect` has the hash of its go.mod alone.
+    assert_eq!(
+        looked_up("go mod download", &whole, PRIVATE),
+        ["a.b/indirect@v1.1.0"]
+    );
+    assert_eq!(looked_up("go mod tidy", &whole, PRIVATE), [""; 0]);
+    let empty = Project {
+        sums: GoSum::default(),
+        ..project()
+    };
+    let all = [
+        "a.b/Forked@v1.2.1",
+        "a.b/direct@v1.0.0",
+        "a.b/indirect@v1.1.0",
+    ];
+    for command in [
+        "go mod download",
+        "go mod tidy",
+        "go get a.b/direct@v1.0.0",
+        "go build -mod=mod ./...",
+    ] {
+        assert_eq!(looked_up(command, &empty, PRIVATE), all, "{command}");
+    }
+    for command in [
+        "go build ./...",
+        "go mod vendor",
+        "go mod verify",
+        "go list -m all",
+    ] {
+        assert_eq!(looked_up(command, &empty, PRIVATE), [""; 0], "{command}");
+    }
+}
+
+#[test]
+fn private_modules_are_never_looked_up() {
+    let empty = Project {
+        sums: GoSum::default(),
+        ..project()
+    };
+    for entries in [
+        &["GOPRIVATE=a.b,priv.b"][..],
+        &["GONOSUMDB=a.b,priv.b"],
+        &["GOSUMDB=off"],
+    ] {
+        assert_eq!(
+            looked_up("go mod download", &empty, entries),
+            [""; 0],
+            "{entries:?}"
+        );
+    }
+    // GONOPROXY says only who is asked for the module itself.
+    let entries = [
+        "GONOPROXY=a.b/direct",
+        "GONOSUMDB=priv.b,a.b/Forked,a.b/indirect",
+    ];
+    assert_eq!(
+        looked_up("go mod download", &empty, &entries),
+        ["a.b/direct@v1.0.0"]
+    );
+}
+
 const PRIVATE: &[&str] = &["GOPRIVATE=priv.b"];
 
 #[test]

@@ -115,4 +115,4 @@ pub fn confirms(sums: &GoSum, module: &ModuleVersion, file: Hashed, hash: H1) ->
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

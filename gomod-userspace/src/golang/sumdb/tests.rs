@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::tree::tests::grown;
+pub(crate) use super::tree::tests::grown;
 use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 const NAME: &str = "sum.example";
 
 /// The key to check with, and a signer of notes.
-fn signer() -> (Verifier, impl Fn(&str) -> String) {
+pub(crate) fn signer() -> (Verifier, impl Fn(&str) -> String) {
     let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
     let public = [&[1], key.public_key().as_ref()].concat();
     let digest = Sha256::digest([NAME.as_bytes(), b"\n", &public].concat());
@@ -25,7 +25,7 @@ fn signer() -> (Verifier, impl Fn(&str) -> String) {
     (verifier.unwrap(), sign)
 }
 
-fn record(number: usize) -> String {
+pub(crate) fn record(number: usize) -> String {
     let hash = |what: &str| H1::of_go_mod(format!("{what}{number}").as_bytes());
     format!(
         "a.b/m{number} v1.0.0 {}\na.b/m{number} v1.0.0/go.mod {}\n",
@@ -34,7 +34,7 @@ fn record(number: usize) -> String {
     )
 }
 
-fn module(number: usize) -> ModuleVersion {
+pub(crate) fn module(number: usize) -> ModuleVersion {
     ModuleVersion {
         path: format!("a.b/m{number}"),
         version: "v1.0.0".into(),

@@ -3,7 +3,7 @@
 //!
 //! Rules: golang.org/x/mod/sumdb/tlog. Tiles are not trusted: a proof is what leads from them to the signed root.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -143,6 +143,28 @@ impl Tree {
         if same { Ok(()) } else { Err(SumdbError::Fork) }
     }
 
+    /// Checks that tiles fit together: each full one hashes to its entry in the tile above, where that is among them. A
+    /// proof leaves out the entries that it computes, so that a tile may be wrong in one of them and prove a record.
+    pub fn check_tiles(&self, tiles: &BTreeMap<Tile, &[u8]>) -> Result<(), SumdbError> {
+        let read = |tile: &Tile| tiles.get(tile).copied();
+        for tile in tiles.keys().filter(|tile| tile.width == 1 << HEIGHT) {
+            // The same hash, read from the tile itself and from its entry above.
+            let level = tile.level * HEIGHT;
+            let (above, ..) = self.place(level + HEIGHT, tile.number);
+            if !tiles.contains_key(&above) {
+                continue;
+            }
+            let mut row = Vec::with_capacity(1 << HEIGHT);
+            for at in 0..1 << HEIGHT {
+                row.push(self.read(level, (tile.number << HEIGHT) + at, &read)?);
+            }
+            if root_of(row) != Some(self.read(level + HEIGHT, tile.number, &read)?) {
+                return Err(SumdbError::Tile { path: above.path() });
+            }
+        }
+        Ok(())
+    }
+
     fn visited(&self, whole: impl Fn(u64, u64) -> bool) -> BTreeSet<Tile> {
         let mut tiles = BTreeSet::new();
         // Nothing is read, so nothing fails.
@@ -183,15 +205,20 @@ impl Tree {
         let hashes = bytes
             .get(start * HASH_LEN..end * HASH_LEN)
             .ok_or_else(wrong)?;
-        let mut row: Vec<Hash> = hashes
+        let row: Vec<Hash> = hashes
             .chunks_exact(HASH_LEN)
             .filter_map(|hash| hash.try_into().ok())
             .collect();
-        while row.len() > 1 {
-            row = row.chunks(2).map(|pair| node(pair[0], pair[1])).collect();
-        }
-        row.first().copied().ok_or_else(wrong)
+        root_of(row).ok_or_else(wrong)
     }
+}
+
+/// The hash over a full row of hashes, a power of two of them.
+fn root_of(mut row: Vec<Hash>) -> Option<Hash> {
+    while row.len() > 1 {
+        row = row.chunks(2).map(|pair| node(pair[0], pair[1])).collect();
+    }
+    row.first().copied()
 }
 
 /// The hash over the records from `low` to `high`. A full subtree is taken whole, from `read`, where `whole` allows.
@@ -227,7 +254,6 @@ fn empty() -> Hash {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     use proptest::prelude::*;
 
@@ -337,6 +363,27 @@ pub(super) mod tests {
                 let wrong = Tree { root: [flip.index(256) as u8; 32], ..tree };
                 prop_assert!(wrong.check_record(number as u64, &records[number], read).is_err());
                 prop_assert!(tree.check_record(number as u64, &records[number], |_| Some(&[0; 32][..])).is_err());
+            }
+        }
+
+        #[test]
+        fn a_tile_with_one_wrong_entry_does_not_fit(count in 256usize..1200, pick in any::<prop::sample::Index>(), flip in any::<prop::sample::Index>()) {
+            let records = records(count);
+            let (tree, tiles) = grown(&records);
+            let named: BTreeMap<Tile, &[u8]> = tree
+                .tiles_for_record(pick.index(count) as u64)
+                .into_iter()
+                .map(|tile| (tile, &*tiles[&tile]))
+                .collect();
+            prop_assert_eq!(tree.check_tiles(&named), Ok(()));
+            for (tile, above) in named.iter().filter(|(tile, _)| tile.level > 0) {
+                let mut wrong = above.to_vec();
+                wrong[flip.index(above.len())] ^= 1;
+                let mut forged = named.clone();
+                forged.insert(*tile, &wrong);
+                let read = |tile: &Tile| forged.get(tile).copied();
+                let proves = tree.check_record(pick.index(count) as u64, &records[pick.index(count)], read);
+                prop_assert!(proves.is_err() || tree.check_tiles(&forged).is_err());
             }
         }
 

@@ -5,7 +5,7 @@ mod bodies;
 mod bounds;
 mod heads;
 mod routes;
-mod server;
+pub(in crate::accelerator) mod server;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ fn options(addresses: &[&str], roots: RootCertStore) -> UpstreamOptions {
 }
 
 /// A client with the usual deadlines.
-fn patient(addresses: &[&str]) -> Upstream {
+pub(in crate::accelerator) fn patient(addresses: &[&str]) -> Upstream {
     Upstream::new(options(addresses, RootCertStore::empty())).unwrap()
 }
 
