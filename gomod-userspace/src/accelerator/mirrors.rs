@@ -94,7 +94,7 @@ pub struct Mirrors {
     upstream: Upstream,
     via: Via,
     sums: Arc<Sums>,
-    mirrors: Vec<Mirror>,
+    allowed: Vec<Mirror>,
     /// Hosts that could not be reached, and when that was.
     unreachable: Mutex<HashMap<(String, u16), Instant>>,
 }
@@ -106,7 +106,7 @@ impl Mirrors {
             upstream,
             via,
             sums,
-            mirrors,
+            allowed: mirrors,
             unreachable: Mutex::default(),
         }
     }
@@ -118,7 +118,7 @@ impl Mirrors {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let since = place(url).and_then(|place| unreachable.get(&place).copied());
-        !self.mirrors.is_empty() && since.is_some_and(|since| since.elapsed() < SHUNNED)
+        !self.allowed.is_empty() && since.is_some_and(|since| since.elapsed() < SHUNNED)
     }
 
     /// Takes note of whether the host of `url` could be reached.
@@ -139,14 +139,14 @@ impl Mirrors {
     /// The file that `url` is of, from the first mirror that has the right one. `None` if it must not be asked for
     /// there, or no mirror has it.
     pub(super) async fn rescue(&self, asker: &Asker, url: &Url) -> Option<Rescued> {
-        if self.mirrors.is_empty() {
+        if self.allowed.is_empty() {
             return None;
         }
         let file = asker.file(url)?;
         if !asker.is_public(&file.module.path) || !self.is_known(&file) {
             return None;
         }
-        for mirror in &self.mirrors {
+        for mirror in &self.allowed {
             match self.fetch(mirror, &file).await {
                 Ok(rescued) => return Some(rescued),
                 Err(reason) => {

@@ -116,15 +116,19 @@ impl Asking {
                 break;
             }
             let impatient = Instant::now() + self.limits.patience;
-            loop {
-                tokio::select! {
+            tokio::select! {
                     Some(ended) = attempts.join_next() => {
-                        let Ok((number, outcome)) = ended else { break };
+                        let Ok((number, outcome)) = ended else { continue };
                         let base = &database.doors[number].base;
                         match outcome {
                             Ok(answer) => {
                                 self.opened(base);
-                                if answer.status == StatusCode::OK && database.accepts(question, &answer.body) {
+                                let is_right = answer.status == StatusCode::OK
+                                    && database.accepts(question, &answer.body);
+                                // A no of the door that `go` chose is an answer: it leads `go` on.
+                                let is_no = answer.status.is_client_error()
+                                    && doors.first() == Some(&number);
+                                if is_right || is_no {
                                     return Ok(answer);
                                 }
                                 outcomes.insert(number, Ok(answer));
@@ -134,11 +138,9 @@ impl Asking {
                                 outcomes.insert(number, Err(why));
                             }
                         }
-                        break;
                     }
-                    () = sleep_until(impatient), if !waiting.is_empty() => break,
-                    else => break,
-                }
+                    () = sleep_until(impatient), if !waiting.is_empty() => {}
+                else => {}
             }
         }
         // What the door of `go` said counts; a word of another one is no answer to what was asked.
@@ -146,11 +148,13 @@ impl Asking {
         let others = outcomes.into_values().filter_map(Result::err);
         match own {
             Some(Ok(answer)) => Ok(answer),
-            Some(Err(why)) => Err(others.fold(why, Unanswered::and)),
-            None => Err(others.reduce(Unanswered::and).unwrap_or(Unanswered {
-                status: StatusCode::BAD_GATEWAY,
-                story: "the checksum database could not be asked".to_owned(),
-            })),
+            Some(Err(why)) => Err(others.fold(why, |all, other| all.and(&other))),
+            None => Err(others
+                .reduce(|all, other| all.and(&other))
+                .unwrap_or(Unanswered {
+                    status: StatusCode::BAD_GATEWAY,
+                    story: "the checksum database could not be asked".to_owned(),
+                })),
         }
     }
 
@@ -188,7 +192,7 @@ impl Asking {
                     limit.as_secs_f64()
                 ),
             };
-            let mut answer = fetched.await.map_err(late).flatten()?;
+            let mut answer = fetched.await.map_err(late)??;
             if instead {
                 if !database.accepts(&Question::Latest, &answer.body) {
                     return Err(Unanswered {
@@ -225,7 +229,7 @@ impl Asking {
 }
 
 impl Unanswered {
-    fn and(self, other: Self) -> Self {
+    fn and(self, other: &Self) -> Self {
         let Self { status, story } = self;
         let story = format!("{story}; and {}", other.story);
         Self { status, story }

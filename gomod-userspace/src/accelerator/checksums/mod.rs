@@ -115,19 +115,19 @@ impl Checksums {
             }
         }
         let doors = doors(asker, database, door, &question);
-        let asked = self
+        let outcome = self
             .asking
             .ask(database, &doors, path, &question, Urgency::Awaited)
             .await
             .map(Arc::new);
-        if let Ok(answer) = &asked
+        if let Ok(answer) = &outcome
             && matches!(question, Question::Lookup(_))
         {
             let (checksums, asker, answer) =
                 (Arc::clone(self), Arc::clone(asker), Arc::clone(answer));
             tokio::spawn(async move { checksums.proven(&asker, door, key, answer).await });
         }
-        Some(asked.map(|answer| (answer, Source::Upstream)))
+        Some(outcome.map(|answer| (answer, Source::Upstream)))
     }
 
     async fn look_up(self: &Arc<Self>, asker: &Arc<Asker>, modules: BTreeSet<ModuleVersion>) {
@@ -139,7 +139,7 @@ impl Checksums {
             let path = Lookup::path(&module).ok()?;
             let question = Question::Lookup(module);
             let key = key(database, door, &path, &question);
-            let answer = self.fetch(asker, door, key.clone(), question).wait().await;
+            let answer = self.fetch(asker, door, &key, question).wait().await;
             let answer = answer.ok()?;
             // Known before the first proof: one tree for all means fewer tiles.
             let lookup = Lookup::open(&answer.body, &database.verifier).ok()?;
@@ -166,7 +166,7 @@ impl Checksums {
             };
             let question = Question::Supported;
             let key = key(database, number, "supported", &question);
-            match self.fetch(asker, number, key, question).wait().await {
+            match self.fetch(asker, number, &key, question).wait().await {
                 Ok(answer) if answer.status == StatusCode::OK => return number,
                 Ok(answer)
                     if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE)
@@ -183,17 +183,17 @@ impl Checksums {
         self: &Arc<Self>,
         asker: &Arc<Asker>,
         door: usize,
-        key: Key,
+        key: &Key,
         question: Question,
     ) -> Pending {
-        if let Some(answer) = self.kept.proven(&key) {
+        if let Some(answer) = self.kept.proven(key) {
             let (_, outcome) = watch::channel(Some(Ok(answer)));
             return Pending {
                 outcome,
                 begun: Arc::new(AtomicBool::new(true)),
             };
         }
-        self.kept.join(&key, || {
+        self.kept.join(key, || {
             let (sender, outcome) = watch::channel(None);
             let begun = Arc::new(AtomicBool::new(false));
             let pending = Pending {
@@ -211,14 +211,14 @@ impl Checksums {
                 };
                 let doors = doors(&asker, database, door, &question);
                 let path = key.path.rsplit(' ').next().unwrap_or_default();
-                let asked = checksums
+                let found = checksums
                     .asking
                     .ask(database, &doors, path, &question, Urgency::Speculative)
                     .await;
-                if asked.is_err() {
+                if found.is_err() {
                     checksums.kept.forget(&key);
                 }
-                sender.send_replace(Some(asked.map(Arc::new)));
+                sender.send_replace(Some(found.map(Arc::new)));
             });
             pending
         })

@@ -55,7 +55,7 @@ impl Checksums {
         self: &Arc<Self>,
         asker: &Arc<Asker>,
         door: usize,
-        asked: &Key,
+        record: &Key,
         answer: &Arc<Answer>,
     ) -> Result<(), SumdbError> {
         let database = asker.database.as_ref().ok_or(SumdbError::Key)?;
@@ -64,7 +64,7 @@ impl Checksums {
         let fetches = lookup.tiles().into_iter().map(|tile| async move {
             let question = Question::Tile(tile.width as usize);
             let key = key(database, door, &tile.path(), &question);
-            let pending = self.fetch(asker, door, key.clone(), question);
+            let pending = self.fetch(asker, door, &key, question);
             let fetched = pending.wait().await.ok();
             (
                 tile,
@@ -72,8 +72,8 @@ impl Checksums {
                 fetched.filter(|answer| answer.status.is_success()),
             )
         });
-        let fetched = join_all(fetches).await;
-        let tiles: BTreeMap<Tile, &[u8]> = fetched
+        let found = join_all(fetches).await;
+        let tiles: BTreeMap<Tile, &[u8]> = found
             .iter()
             .filter_map(|(tile, _, answer)| Some((*tile, &*answer.as_ref()?.body)))
             .collect();
@@ -83,8 +83,8 @@ impl Checksums {
         match proven {
             Ok(sums) => {
                 self.sums.learn(&sums);
-                self.kept.prove(asked.clone(), Arc::clone(answer));
-                for (_, key, answer) in fetched {
+                self.kept.prove(record.clone(), Arc::clone(answer));
+                for (_, key, answer) in found {
                     if let Some(answer) = answer {
                         self.kept.prove(key, answer);
                     }
@@ -92,7 +92,7 @@ impl Checksums {
                 Ok(())
             }
             Err(error) => {
-                for (_, key, _) in fetched {
+                for (_, key, _) in found {
                     self.kept.forget(&key);
                 }
                 Err(error)

@@ -94,7 +94,7 @@ impl Plan {
                 .clone()
                 .filter(|module| !project.sums.has(module, Hashed::Zip)),
         );
-        lookups.retain(|module| settings.route(&module.path).sumdb);
+        lookups.retain(|module| settings.route(&module.path).sumdb && asked(&zip(module)));
         Self {
             toolchain: toolchain.map(|module| zip(&module)).filter(asked),
             files: files.into_iter().filter(asked).collect(),
