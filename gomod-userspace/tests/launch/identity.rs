@@ -39,7 +39,7 @@ pub(crate) fn limits() {
     for soft in [64, 100] {
         let limits = |start: &str| {
             let script =
-                format!("ulimit -Hn 200; ulimit -Sn {soft}; exec {start} cat /proc/self/limits");
+                format!("ulimit -Sn {soft}; ulimit -Hn 200; exec {start} cat /proc/self/limits");
             let output = Command::new("sh").args(["-c", &script]).output().unwrap();
             assert!(output.status.success(), "{output:?}");
             text(&output)
