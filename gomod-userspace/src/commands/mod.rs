@@ -150,7 +150,9 @@ mod tests {
         let words = "gomod-trace run --accelerate --mirror https://a.example --mirror https://b.example/x \
                      --prefetch-limit 500MB -- go";
         let cli = Cli::try_parse_from(words.split_whitespace()).unwrap();
-        let Command::Run(arguments) = cli.command;
+        let Command::Run(arguments) = cli.command else {
+            panic!("not run: {:?}", cli.command);
+        };
         assert_eq!(arguments.mirrors.len(), 2);
         assert_eq!(arguments.prefetch_limit.as_u64(), 500_000_000);
     }

@@ -132,9 +132,11 @@ async fn trace(
         redirect: arguments.accelerate,
     };
     let (prepared, tracer) = thread::scope(|scope| {
-        let prepared = arguments
-            .accelerate
-            .then(|| scope.spawn(|| accelerate::prepare(invoker, cache::of_run(invoker, arguments.cache_size))));
+        let prepared = arguments.accelerate.then(|| {
+            scope.spawn(|| {
+                accelerate::prepare(invoker, cache::of_run(invoker, arguments.cache_size))
+            })
+        });
         let tracer = Tracer::start(cgroup.as_fd(), options);
         let prepared = prepared.map(|thread| {
             thread

@@ -76,7 +76,6 @@ pub(super) struct Acceleration {
     heartbeat: Heartbeat,
     policies: Arc<KnownPolicies>,
     engine: Arc<Engine>,
-    sums: Arc<Sums>,
     stored: Option<Arc<Stored>>,
     prefetch: bool,
 }
