@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Names and addresses of the lab, from the ranges set aside for benchmarks (RFC 2544: 198.18.0.0/15, RFC 5180: `2001:2::/48`).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The public module proxy that `go` asks by default.
 pub const PROXY: &str = "proxy.golang.org";
@@ -9,6 +9,14 @@ pub const PROXY: &str = "proxy.golang.org";
 pub const SUMDB: &str = "sum.golang.org";
 /// The host of the generated modules' own paths: serves them to `GOPROXY=direct`.
 pub const DIRECT: &str = "code.example.org";
+/// A host of modules for those who have its password: [`crate::PRIVATE_LOGIN`].
+pub const PRIVATE: &str = "private.example.org";
+/// A host of git repositories.
+pub const GIT: &str = "git.example.org";
+/// A company's HTTP proxy, for those who have its password: [`crate::WEB_PROXY_LOGIN`].
+pub const WEB_PROXY: &str = "webproxy.example.net";
+/// The port of [`WEB_PROXY`].
+pub const WEB_PROXY_PORT: u16 = 3128;
 /// A TLS host that no fault touches unless it is named: the control of an experiment.
 pub const CONTROL: &str = "www.example.com";
 
@@ -28,6 +36,12 @@ pub enum Family {
     V4,
     /// Internet Protocol version 6.
     V6,
+}
+
+impl Family {
+    pub(crate) fn of(peer: &SocketAddr) -> Self {
+        family_of(&peer.ip())
+    }
 }
 
 /// Which families the lab's client has addresses, routes and DNS answers for.
@@ -80,6 +94,11 @@ impl Host {
         }
     }
 
+    /// True if `address` is one of its own.
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
+        address == IpAddr::V4(self.v4) || address == IpAddr::V6(self.v6)
+    }
+
     /// Its addresses among `families`.
     pub fn addresses(&self, families: Families) -> impl Iterator<Item = IpAddr> + use<> {
         [IpAddr::V4(self.v4), IpAddr::V6(self.v6)]
@@ -95,9 +114,14 @@ pub(crate) fn nameservers(count: u8) -> Vec<Host> {
         .collect()
 }
 
-/// The TLS hosts of a lab: the four known ones, then `extra`.
+/// Nobody: packets to its addresses vanish.
+pub(crate) fn nobody() -> Host {
+    Host::numbered("nobody.example.net", 3, 1)
+}
+
+/// The TLS hosts of a lab: the known ones, then `extra`.
 pub(crate) fn tls_hosts(extra: &[String]) -> Vec<Host> {
-    [PROXY, SUMDB, DIRECT, CONTROL]
+    [PROXY, SUMDB, DIRECT, CONTROL, PRIVATE, GIT, WEB_PROXY]
         .into_iter()
         .chain(extra.iter().map(String::as_str))
         .zip(1u8..)

@@ -6,17 +6,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::LabError;
-use crate::addresses::{Families, Host, nameservers, tls_hosts};
+use crate::addresses::{Families, GIT, Host, PRIVATE, nameservers, tls_hosts};
 use crate::fault::{Fault, Faults};
 use crate::lab::{Lab, Routes};
 use crate::log::Log;
 use crate::modules::checksum_database::ChecksumDatabase;
-use crate::modules::{ModuleSet, Modules};
+use crate::modules::{ModuleSet, Modules, Source, generate, large, of_toolchain, shared};
 use crate::net::link::{Link, LinkSettings};
 use crate::net::middlebox::Middlebox;
 use crate::net::{namespace, trust};
 use crate::serve::certificates::Certificates;
+use crate::serve::git::Repositories;
 use crate::serve::{Internet, Servers};
+use crate::toolchain::Toolchain;
 use crate::units::Rate;
 
 /// Settings of a lab to be. [`Lab::builder`] gives one.
@@ -28,6 +30,10 @@ pub struct LabBuilder {
     nameservers: u8,
     extra_hosts: Vec<String>,
     modules: Modules,
+    private_modules: u16,
+    git_modules: u16,
+    large_module: Option<u32>,
+    toolchain: Option<Toolchain>,
     proxy_has_checksums: bool,
     faults: Vec<Fault>,
 }
@@ -46,6 +52,10 @@ impl Default for LabBuilder {
             nameservers: 1,
             extra_hosts: Vec::new(),
             modules: Modules::small(),
+            private_modules: 0,
+            git_modules: 0,
+            large_module: None,
+            toolchain: None,
             proxy_has_checksums: false,
             faults: Vec::new(),
         }
@@ -109,6 +119,31 @@ impl LabBuilder {
         self
     }
 
+    /// So many modules at [`crate::PRIVATE`], required by the projects as well, with the login in their `.netrc`.
+    pub fn private_modules(mut self, count: u16) -> Self {
+        self.private_modules = count;
+        self
+    }
+
+    /// So many modules in repositories at [`crate::GIT`], required by the projects as well. Needs `git`.
+    pub fn git_modules(mut self, count: u16) -> Self {
+        self.git_modules = count;
+        self
+    }
+
+    /// One more module, with files of `bytes` together. `go` takes up to 500 MiB; the lab makes them from one megabyte of
+    /// random bytes and never holds them.
+    pub fn large_module(mut self, bytes: u32) -> Self {
+        self.large_module = Some(bytes);
+        self
+    }
+
+    /// The module proxy serves this toolchain, to projects that ask for its version.
+    pub fn toolchain(mut self, toolchain: Toolchain) -> Self {
+        self.toolchain = Some(toolchain);
+        self
+    }
+
     /// The module proxy answers for the checksum database too. Unless set: `go` must ask the database's own host.
     pub fn proxied_checksum_database(mut self) -> Self {
         self.proxy_has_checksums = true;
@@ -151,8 +186,21 @@ impl LabBuilder {
         let resolvers = nameservers(self.nameservers);
         let hosts = tls_hosts(&self.extra_hosts);
         let certificates = Certificates::generate(&hosts)?;
-        let modules = ModuleSet::shared(self.modules);
-        let checksums = Arc::new(ChecksumDatabase::over(&modules.modules)?);
+        let modules = shared(self.modules)
+            .into_iter()
+            .chain(self.large_module.map(large))
+            .collect();
+        let toolchain = self.toolchain.as_ref().map(of_toolchain).transpose()?;
+        let modules = Arc::new(ModuleSet::new(modules, toolchain.into_iter().collect()));
+        let checksums = Arc::new(ChecksumDatabase::over(&modules)?);
+        let private = generate(Modules::many(self.private_modules), PRIVATE);
+        let private = private.into_iter().map(Source::pack).collect();
+        let private_modules = Arc::new(ModuleSet::new(private, Vec::new()));
+        let committed = generate(Modules::many(self.git_modules), GIT);
+        let repositories = (self.git_modules > 0)
+            .then(|| Repositories::of(&committed))
+            .transpose()?;
+        let git_modules = committed.into_iter().map(Source::pack).collect();
 
         let addresses = hosts
             .iter()
@@ -173,6 +221,8 @@ impl LabBuilder {
                 nameservers: resolvers.clone(),
                 hosts: hosts.clone(),
                 modules: Arc::clone(&modules),
+                private_modules: Arc::clone(&private_modules),
+                repositories,
                 checksums: Arc::clone(&checksums),
                 proxy_has_checksums: self.proxy_has_checksums,
                 certificates,
@@ -197,6 +247,8 @@ impl LabBuilder {
             families: self.families,
             hosts,
             modules,
+            private_modules,
+            git_modules,
             checksums,
             authority,
             faults,

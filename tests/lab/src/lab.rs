@@ -50,6 +50,8 @@ pub struct Lab {
     pub(crate) families: Families,
     pub(crate) hosts: Vec<Host>,
     pub(crate) modules: Arc<ModuleSet>,
+    pub(crate) private_modules: Arc<ModuleSet>,
+    pub(crate) git_modules: Vec<Module>,
     pub(crate) checksums: Arc<ChecksumDatabase>,
     pub(crate) authority: String,
     pub(crate) faults: Faults,
@@ -194,9 +196,19 @@ impl Lab {
         self.hosts.iter().find(|host| host.name == name)
     }
 
-    /// The modules served, in the order of the projects' go.mod.
+    /// The public modules served, in the order of the projects' go.mod.
     pub fn modules(&self) -> &[Module] {
         &self.modules.modules
+    }
+
+    /// The modules of [`crate::PRIVATE`], which the projects require as well.
+    pub fn private_modules(&self) -> &[Module] {
+        &self.private_modules.modules
+    }
+
+    /// The modules of [`crate::GIT`], which the projects require as well.
+    pub fn git_modules(&self) -> &[Module] {
+        &self.git_modules
     }
 
     /// The value of GOSUMDB with which `go` asks, and believes, the lab's checksum database.
@@ -217,8 +229,12 @@ impl Lab {
         Ok(())
     }
 
-    pub(crate) fn module_set(&self) -> &ModuleSet {
-        &self.modules
+    /// All that the projects require.
+    pub(crate) fn required(&self) -> impl Iterator<Item = &Module> {
+        self.modules()
+            .iter()
+            .chain(self.private_modules())
+            .chain(self.git_modules())
     }
 
     /// The certificate authority that signs for the servers, PEM. Commands of [`Lab::command`] trust it already.

@@ -33,15 +33,18 @@ pub mod toolchain;
 pub mod units;
 mod wire;
 
-pub use addresses::{CONTROL, DIRECT, Families, Family, Host, PROXY, SUMDB};
+pub use addresses::{
+    CONTROL, DIRECT, Families, Family, GIT, Host, PRIVATE, PROXY, SUMDB, WEB_PROXY, WEB_PROXY_PORT,
+};
 pub use builder::LabBuilder;
 pub use error::LabError;
-pub use fault::{Amount, CATALOGUE, Description, Fault, FaultKind, Pattern};
+pub use fault::{Amount, CATALOGUE, Description, Fault, FaultKind, Pattern, RefusedWith};
 pub use lab::Lab;
 pub use log::{Act, Connection, Question, Request};
 pub use modules::{Module, Modules};
 pub use net::middlebox::{FORGED_TTL, GENUINE_TTL};
 pub use project::{HeldLock, Project};
+pub use serve::login::{Login, PRIVATE_LOGIN, WEB_PROXY_LOGIN};
 pub use sys::Identity;
 pub use toolchain::Toolchain;
 pub use units::Rate;

@@ -30,12 +30,18 @@ pub struct Request {
     pub at: Duration,
     /// The server's name.
     pub host: String,
-    /// Path, without percent escapes, and query.
+    /// Path, without percent escapes, and query; at [`crate::WEB_PROXY`] the host and port asked for.
     pub path: String,
+    /// False over plain HTTP.
+    pub secure: bool,
     /// True for HTTP/2.
     pub http2: bool,
     /// The family it came over.
     pub family: Family,
+    /// The credentials that came with it; at [`crate::WEB_PROXY`] those for the proxy.
+    pub authorization: Option<String>,
+    /// The first byte that was asked for, and is sent, if that is not the first of all.
+    pub first_byte: Option<u64>,
     /// The status answered; 0 for a request that is never answered.
     pub status: u16,
     /// Bytes that a whole response would have.

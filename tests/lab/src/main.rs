@@ -35,7 +35,7 @@ struct Arguments {
     /// What the link carries in each direction, such as 100mbit.
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     rate: Option<Rate>,
-    /// A fault: NAME[=ARGUMENT][,host=HOST][,path=PATTERN][,family=v4|v6][,server=N]. May be given several times.
+    /// A fault: NAME[=ARGUMENT][,host=HOST][,path=PATTERN][,family=v4|v6][,server=N][,times=N]. May be given several times.
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
     /// How many modules the project requires.

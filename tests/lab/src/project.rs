@@ -12,9 +12,11 @@ use nix::unistd::{Gid, Uid, chown};
 use tempfile::TempDir;
 
 use crate::LabError;
+use crate::addresses::PRIVATE;
 use crate::fault::FaultKind;
 use crate::lab::Lab;
-use crate::modules::Module;
+use crate::modules::{MainModule, Module};
+use crate::serve::login::{Login, PRIVATE_LOGIN};
 use crate::sys::{Identity, lock_stdin_before_exec};
 use crate::toolchain::Toolchain;
 
@@ -78,17 +80,26 @@ impl<'lab> Project<'lab> {
         ] {
             make_directory(&project.root.join(name))?;
         }
-        let modules = lab.module_set();
+        let main = MainModule(lab.required().collect());
         for (name, text) in [
-            ("main/go.mod", modules.main_go_mod(crate::modules::GO)),
-            ("main/go.sum", modules.go_sum()),
-            ("main/main.go", modules.main_go()),
+            ("main/go.mod", main.go_mod()),
+            ("main/go.sum", main.go_sum()),
+            ("main/main.go", main.main_go()),
             (
                 "home/.config/go/telemetry/mode",
                 "off 2024-01-01\n".to_owned(),
             ),
         ] {
             write(&project.root.join(name), &text)?;
+        }
+        if !lab.private_modules().is_empty() {
+            let netrc = project.home().join(".netrc");
+            let Login { name, password } = PRIVATE_LOGIN;
+            write(
+                &netrc,
+                &format!("machine {PRIVATE} login {name} password {password}\n"),
+            )?;
+            set_mode(&netrc, 0o600)?;
         }
         if lab
             .faults()
@@ -146,6 +157,22 @@ impl<'lab> Project<'lab> {
     /// The same without hashes in go.sum and with the lab's checksum database switched on, so that `go` asks it for them.
     pub fn without_sums(mut self) -> Result<Self, LabError> {
         write(&self.directory().join("go.sum"), "")?;
+        self.lab
+            .checksum_database()
+            .clone_into(&mut self.checksum_database);
+        Ok(self)
+    }
+
+    /// The same with a `toolchain` line in go.mod, and the lab's checksum database switched on, as `go` asks it for toolchains.
+    pub fn asking_for(mut self, toolchain: &Toolchain) -> Result<Self, LabError> {
+        let path = self.directory().join("go.mod");
+        let failed = |source| LabError::Project {
+            path: path.clone(),
+            source,
+        };
+        let text = fs::read_to_string(&path).map_err(failed)?;
+        let line = format!("\ntoolchain go{}\n\nrequire (", toolchain.version);
+        write(&path, &text.replacen("\nrequire (", &line, 1))?;
         self.lab
             .checksum_database()
             .clone_into(&mut self.checksum_database);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Amount, FaultKind};
+use super::{Amount, FaultKind, RefusedWith};
 
 /// A fault as it is listed for people.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +73,11 @@ pub const CATALOGUE: &[Description] = &[
         "nameserver: answers that it failed; go fails after a second try (server misbehaving)",
     ),
     plain(
+        "dns-dead-first",
+        FaultKind::DnsDeadFirst,
+        "nameserver: an address that nobody has comes before the right one; go gives it half of its 30 s",
+    ),
+    plain(
         "syn-drop",
         FaultKind::SynDrop,
         "middlebox: SYNs vanish; go gives up after 30 s (i/o timeout)",
@@ -134,20 +139,29 @@ pub const CATALOGUE: &[Description] = &[
         "server: takes requests and never answers; go hangs for ever and prints nothing",
     ),
     with(
+        "status",
+        "NUMBER[/RETRY_AFTER_SECONDS]",
+        FaultKind::Status(RefusedWith {
+            status: 503,
+            retry_after: None,
+        }),
+        "server: answers with this status; go fails at once (503 Service Unavailable)",
+    ),
+    with(
         "body-cut",
-        "BYTES|PERCENT%",
+        "BYTES|PERCENT%|random:SEED",
         FaultKind::BodyCut(Amount::Percent(50)),
         "server: closes within the body, without close_notify; go fails (unexpected EOF)",
     ),
     with(
         "body-reset",
-        "BYTES|PERCENT%",
+        "BYTES|PERCENT%|random:SEED",
         FaultKind::BodyReset(Amount::Percent(50)),
         "server: resets within the body; go fails (connection reset by peer)",
     ),
     with(
         "body-stop",
-        "BYTES|PERCENT%",
+        "BYTES|PERCENT%|random:SEED",
         FaultKind::BodyStop(Amount::Percent(50)),
         "server: stops within the body, connection open; go hangs for ever and prints nothing",
     ),
@@ -156,6 +170,11 @@ pub const CATALOGUE: &[Description] = &[
         "BYTES_PER_SECOND",
         FaultKind::BodySlow(4096),
         "server: sends the body slowly; go waits, prints nothing, and succeeds in the end",
+    ),
+    plain(
+        "body-corrupt",
+        FaultKind::BodyCorrupt,
+        "server: one bit of the body is wrong; go fails (checksum error, checksum mismatch)",
     ),
     plain(
         "lock-held",

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can be wrong with the lab's network, by name.
 
+mod amount;
 mod catalogue;
+mod in_force;
 mod pattern;
 mod text;
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use amount::Amount;
 pub use catalogue::{CATALOGUE, Description};
+pub(crate) use in_force::Faults;
 pub use pattern::Pattern;
 
 use crate::addresses::{Family, PROXY};
 
 /// A fault and where it applies.
 ///
-/// Written as text: `NAME[=ARGUMENT][,host=HOST][,path=PATTERN][,family=v4|v6][,server=N]`, for instance
-/// `sni-reset,host=sum.golang.org` or `body-stop=4096,path=*/m003/@v/*.zip`.
+/// Written as text: `NAME[=ARGUMENT][,host=HOST][,path=PATTERN][,family=v4|v6][,server=N][,times=N]`, for instance
+/// `sni-reset,host=sum.golang.org` or `body-stop=4096,path=*/m003/@v/*.zip,times=1`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     /// What happens.
@@ -29,6 +32,9 @@ pub struct Fault {
     pub family: Option<Family>,
     /// The one nameserver it happens at, counted from 1 in resolv.conf's order; `None` for all.
     pub server: Option<u8>,
+    /// How often it happens to the same thing, then never again; `None` for always. For faults of servers only: the same
+    /// path of a host, or for what comes before requests the same host.
+    pub times: Option<u32>,
 }
 
 /// What goes wrong.
@@ -45,6 +51,8 @@ pub enum FaultKind {
     DnsRefused,
     /// The nameserver failed. `go`: `server misbehaving`, after a second try.
     DnsServfail,
+    /// The nameserver puts an address that nobody has before the right one. `go`: gives the dead one half of its 30 s.
+    DnsDeadFirst,
     /// A middlebox swallows SYNs. `go`: `i/o timeout` after 30 s.
     SynDrop,
     /// A middlebox answers SYNs as a host without listener does. `go`: `connection refused`, at once.
@@ -69,6 +77,8 @@ pub enum FaultKind {
     UntrustedCertificate,
     /// The server takes a request and never answers. `go`: hangs for ever, prints nothing.
     Silence,
+    /// The server answers requests with this status. `go`: fails at once, with the status.
+    Status(RefusedWith),
     /// The server closes the connection, without TLS's `close_notify`, after part of the body. `go`: `unexpected EOF`.
     BodyCut(Amount),
     /// The server resets the connection after part of the body. `go`: `connection reset by peer`.
@@ -77,28 +87,19 @@ pub enum FaultKind {
     BodyStop(Amount),
     /// The server sends the body at so many bytes a second. `go`: waits, prints nothing, succeeds in the end.
     BodySlow(u32),
+    /// One bit of the body is wrong. `go`: `checksum error` for a zip, `checksum mismatch` for a go.mod.
+    BodyCorrupt,
     /// Another process holds the lock of the project's first module. `go`: hangs for ever, prints nothing.
     LockHeld,
 }
 
-/// A part of a body.
+/// How a server refuses a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Amount {
-    /// So many bytes.
-    Bytes(u64),
-    /// So many hundredths.
-    Percent(u8),
-}
-
-impl Amount {
-    /// This part of a body of `total` bytes: at least one byte short of the whole, if the body has any.
-    pub fn of(self, total: u64) -> u64 {
-        let amount = match self {
-            Self::Bytes(bytes) => bytes,
-            Self::Percent(percent) => total * u64::from(percent.min(100)) / 100,
-        };
-        amount.min(total.saturating_sub(1))
-    }
+pub struct RefusedWith {
+    /// The status.
+    pub status: u16,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u32>,
 }
 
 impl FaultKind {
@@ -111,6 +112,7 @@ impl FaultKind {
                 | Self::DnsNxdomain
                 | Self::DnsRefused
                 | Self::DnsServfail
+                | Self::DnsDeadFirst
         )
     }
 
@@ -118,8 +120,27 @@ impl FaultKind {
     pub const fn is_body(self) -> bool {
         matches!(
             self,
-            Self::BodyCut(_) | Self::BodyReset(_) | Self::BodyStop(_) | Self::BodySlow(_)
+            Self::BodyCut(_)
+                | Self::BodyReset(_)
+                | Self::BodyStop(_)
+                | Self::BodySlow(_)
+                | Self::BodyCorrupt
         )
+    }
+
+    /// True for what a server or nameserver does: these can be counted, as retransmissions of packets can't.
+    pub const fn is_of_servers(self) -> bool {
+        self.is_dns()
+            || self.is_body()
+            || matches!(
+                self,
+                Self::H2HelloSilence
+                    | Self::TlsAlert(_)
+                    | Self::TlsClose
+                    | Self::UntrustedCertificate
+                    | Self::Silence
+                    | Self::Status(_)
+            )
     }
 }
 
@@ -131,6 +152,7 @@ impl From<FaultKind> for Fault {
             path: Pattern::new(if kind.is_body() { "*.zip" } else { "*" }),
             family: None,
             server: None,
+            times: None,
         }
     }
 }
@@ -164,31 +186,19 @@ impl Fault {
         self
     }
 
+    /// The same, so often for each path or host.
+    ///
+    /// # Panics
+    /// For a fault that is not of servers ([`FaultKind::is_of_servers`]).
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Self {
+        assert!(self.kind.is_of_servers(), "{} can't be counted", self.kind);
+        self.times = Some(times);
+        self
+    }
+
     /// True if it applies to `host` over `family`.
     pub(crate) fn concerns(&self, host: &str, family: Family) -> bool {
         self.family.is_none_or(|only| only == family) && self.host.matches(host)
-    }
-}
-
-/// The faults in force now, shared by everything that applies them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Faults(Arc<Mutex<Arc<Vec<Fault>>>>);
-
-impl Faults {
-    pub(crate) fn new(faults: Vec<Fault>) -> Self {
-        Self(Arc::new(Mutex::new(Arc::new(faults))))
-    }
-
-    pub(crate) fn now(&self) -> Arc<Vec<Fault>> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) fn set(&self, faults: Vec<Fault>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(faults);
-    }
-
-    /// The first fault in force that `picks` something of.
-    pub(crate) fn find<T>(&self, picks: impl FnMut(&Fault) -> Option<T>) -> Option<T> {
-        self.now().iter().find_map(picks)
     }
 }

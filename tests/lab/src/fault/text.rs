@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Amount, CATALOGUE, Fault, FaultKind, Pattern};
+use super::{Amount, CATALOGUE, Fault, FaultKind, Pattern, RefusedWith};
 use crate::LabError;
 use crate::addresses::Family;
 use crate::units::{parse_bytes, parse_duration};
@@ -42,9 +42,20 @@ impl FromStr for Fault {
                             refuse(format!("server={number} is not a small number"))
                         })?);
                 }
+                Some(("times", number)) => {
+                    let times = number
+                        .parse()
+                        .map_err(|_| refuse(format!("times={number} is not a number")))?;
+                    if !fault.kind.is_of_servers() {
+                        return Err(refuse(format!(
+                            "{name} is not of servers: it can't be counted"
+                        )));
+                    }
+                    fault = fault.times(times);
+                }
                 _ => {
                     return Err(refuse(format!(
-                        "{part:?} is none of host=…, path=…, family=v4, family=v6, server=N"
+                        "{part:?} is none of host=…, path=…, family=v4, family=v6, server=N, times=N"
                     )));
                 }
             }
@@ -61,6 +72,7 @@ fn with_argument(usual: FaultKind, argument: &str) -> Result<FaultKind, String> 
                 .parse()
                 .map_err(|_| format!("{argument:?} is not the number of a TLS alert"))?,
         ),
+        FaultKind::Status(_) => FaultKind::Status(parse_refusal(argument)?),
         FaultKind::BodyCut(_) => FaultKind::BodyCut(parse_amount(argument)?),
         FaultKind::BodyReset(_) => FaultKind::BodyReset(parse_amount(argument)?),
         FaultKind::BodyStop(_) => FaultKind::BodyStop(parse_amount(argument)?),
@@ -76,7 +88,33 @@ fn with_argument(usual: FaultKind, argument: &str) -> Result<FaultKind, String> 
     })
 }
 
+fn parse_refusal(text: &str) -> Result<RefusedWith, String> {
+    let (status, retry_after) = text
+        .split_once('/')
+        .map_or((text, None), |(status, seconds)| (status, Some(seconds)));
+    Ok(RefusedWith {
+        status: status
+            .parse()
+            .ok()
+            .filter(|status| (400..600).contains(status))
+            .ok_or_else(|| format!("{status:?} is not a status from 400 to 599"))?,
+        retry_after: retry_after
+            .map(|seconds| {
+                seconds
+                    .parse()
+                    .map_err(|_| format!("{seconds:?} is not a number of seconds"))
+            })
+            .transpose()?,
+    })
+}
+
 fn parse_amount(text: &str) -> Result<Amount, String> {
+    if let Some(seed) = text.strip_prefix("random:") {
+        return seed
+            .parse()
+            .map(Amount::Random)
+            .map_err(|_| format!("{seed:?} is not a number"));
+    }
     match text.strip_suffix('%') {
         Some(percent) => percent
             .parse()
@@ -98,9 +136,17 @@ impl fmt::Display for FaultKind {
                 match amount {
                     Amount::Bytes(bytes) => write!(formatter, "={bytes}"),
                     Amount::Percent(percent) => write!(formatter, "={percent}%"),
+                    Amount::Random(seed) => write!(formatter, "=random:{seed}"),
                 }
             }
             Self::BodySlow(rate) => write!(formatter, "={rate}"),
+            Self::Status(refused) => {
+                write!(formatter, "={}", refused.status)?;
+                match refused.retry_after {
+                    Some(seconds) => write!(formatter, "/{seconds}"),
+                    None => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -121,8 +167,11 @@ impl fmt::Display for Fault {
             Some(Family::V6) => formatter.write_str(",family=v6")?,
             None => {}
         }
-        match self.server {
-            Some(server) => write!(formatter, ",server={server}"),
+        if let Some(server) = self.server {
+            write!(formatter, ",server={server}")?;
+        }
+        match self.times {
+            Some(times) => write!(formatter, ",times={times}"),
             None => Ok(()),
         }
     }
@@ -141,10 +190,26 @@ mod tests {
                 .family(Family::V6)
                 .server(2);
             assert_eq!(fault.to_string().parse::<Fault>().unwrap(), fault);
+            if entry.usual.is_of_servers() {
+                let counted = fault.times(3);
+                assert_eq!(counted.to_string().parse::<Fault>().unwrap(), counted);
+            }
             assert_eq!(
                 entry.name.parse::<Fault>().unwrap(),
                 Fault::from(entry.usual)
             );
+        }
+    }
+
+    #[test]
+    fn arguments_of_every_form_read_back_as_written() {
+        for text in [
+            "status=503/2",
+            "status=500",
+            "body-cut=random:7",
+            "body-stop=4096",
+        ] {
+            assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }
     }
 
@@ -166,6 +231,11 @@ mod tests {
             "body-cut=200%",
             "syn-drop,family=v5",
             "body-slow=0",
+            "status=200",
+            "status=503/soon",
+            "body-cut=random:",
+            "sni-reset,times=1",
+            "silence,times=often",
         ] {
             let error = text.parse::<Fault>().unwrap_err().to_string();
             assert!(error.contains(&format!("{text:?}")), "{error}");

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::{KeyPair, PKCS_ED25519, PublicKeyData as _, SigningKey as _};
 use sha2::{Digest, Sha256};
 
-use super::Module;
+use super::ModuleSet;
 use crate::LabError;
 use crate::addresses::SUMDB;
 
@@ -30,8 +30,11 @@ pub(crate) struct ChecksumDatabase {
 }
 
 impl ChecksumDatabase {
-    pub(crate) fn over(modules: &[Module]) -> Result<Self, LabError> {
-        let records = modules.iter().map(record).collect::<Vec<_>>();
+    pub(crate) fn over(modules: &ModuleSet) -> Result<Self, LabError> {
+        let records = modules
+            .all()
+            .map(|module| module.go_sum().concat())
+            .collect::<Vec<_>>();
         let leaves = records
             .iter()
             .map(|record| leaf(record.as_bytes()))
@@ -64,15 +67,16 @@ impl ChecksumDatabase {
     }
 
     /// The answer to a path below the database's root; `None` if there is nothing there.
-    pub(crate) fn answer(&self, path: &str, modules: &[Module]) -> Option<Vec<u8>> {
+    pub(crate) fn answer(&self, path: &str, modules: &ModuleSet) -> Option<Vec<u8>> {
         if path == "/latest" {
             return Some(self.latest.clone().into_bytes());
         }
         if let Some(wanted) = path.strip_prefix("/lookup/") {
             let (escaped, version) = wanted.split_once('@')?;
-            let number = modules
-                .iter()
-                .position(|module| module.version == version && module.escaped_path() == escaped)?;
+            let number = modules.position(escaped)?;
+            if modules.find(escaped)?.version != version {
+                return None;
+            }
             return Some(
                 format!("{number}\n{}\n{}", self.records[number], self.latest).into_bytes(),
             );
@@ -110,17 +114,6 @@ impl ChecksumDatabase {
     }
 }
 
-/// The two lines of go.sum.
-fn record(module: &Module) -> String {
-    let Module {
-        path,
-        version,
-        sums: [files, go_mod],
-        ..
-    } = module;
-    format!("{path} {version} {files}\n{path} {version}/go.mod {go_mod}\n")
-}
-
 /// RFC 6962 section 2.1.
 fn leaf(record: &[u8]) -> Hash {
     Sha256::new()
@@ -150,7 +143,7 @@ fn root(leaves: &[Hash]) -> Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::modules::{Modules, generate::generate};
+    use crate::modules::{Modules, shared};
 
     #[test]
     fn a_tree_of_three_has_its_full_pair_left() {
@@ -167,11 +160,12 @@ mod tests {
 
     #[test]
     fn tiles_are_there_in_their_width_and_not_beyond() {
-        let modules = generate(Modules {
+        let specification = Modules {
             count: 300,
             average_bytes: 10,
             seed: 1,
-        });
+        };
+        let modules = ModuleSet::new(shared(specification), Vec::new());
         let database = ChecksumDatabase::over(&modules).unwrap();
         let bytes = |path: &str| database.answer(path, &modules).map(|answer| answer.len());
         assert_eq!(bytes("/tile/8/0/000"), Some(256 * 32));

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use super::zip::{Entry, archive};
-use super::{Module, Modules, dirhash};
+use super::Modules;
+use super::source::Source;
+use super::zip::Entry;
 use crate::addresses::DIRECT;
 
 /// Random bytes that all modules' large files are cut from.
@@ -14,16 +15,14 @@ const POOL: usize = 1 << 20;
 /// The oldest language version that the projects support: go.mod graphs are pruned from 1.17 on.
 pub(crate) const GO: &str = "1.21";
 
-/// The modules of `specification`, each requiring up to three later ones.
-pub(crate) fn generate(specification: Modules) -> Vec<Module> {
+/// The modules of `specification` under the host's name, each requiring up to three later ones.
+pub(crate) fn generate(specification: Modules, host: &str) -> Vec<Source> {
     let mut random = Random(specification.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let count = usize::from(specification.count.min(5000));
-    let mut pool = Vec::with_capacity(POOL);
-    while pool.len() < POOL {
-        pool.extend_from_slice(&random.next().to_le_bytes());
-    }
-    let pool = Bytes::from(pool);
-    let names = (0..count).map(name).collect::<Vec<_>>();
+    let pool = random.pool();
+    let names = (0..count)
+        .map(|number| name(host, number))
+        .collect::<Vec<_>>();
     (0..count)
         .map(|number| {
             let requires = (1..=3)
@@ -31,28 +30,36 @@ pub(crate) fn generate(specification: Modules) -> Vec<Module> {
                 .collect::<Vec<_>>();
             let average = u64::from(specification.average_bytes.max(1));
             let size = (average / 5 + random.next() % (average * 8 / 5 + 1)) as usize;
-            module(number, &names[number], &requires, size, &pool, &mut random)
+            source(number, &names[number], &requires, size, &pool, &mut random)
         })
         .collect()
 }
 
+/// A module that requires nothing, with files of `bytes` together: slices of a megabyte, whatever their number.
+pub(crate) fn large(bytes: u32) -> Source {
+    let mut random = Random(u64::from(bytes) | 1);
+    let pool = random.pool();
+    let name = (format!("{DIRECT}/lab/large"), "v1.0.0".to_owned());
+    source(0, &name, &[], bytes as usize, &pool, &mut random)
+}
+
 /// Path and version. Every fifth path has an upper-case letter, which the proxy protocol escapes.
-fn name(number: usize) -> (String, String) {
+fn name(host: &str, number: usize) -> (String, String) {
     let owner = if number % 5 == 4 { "Lab" } else { "lab" };
     (
-        format!("{DIRECT}/{owner}/m{number:03}"),
+        format!("{host}/{owner}/m{number:03}"),
         format!("v1.{}.{}", number % 7, number % 3),
     )
 }
 
-fn module(
+fn source(
     number: usize,
     (path, version): &(String, String),
     requires: &[&(String, String)],
     size: usize,
     pool: &Bytes,
     random: &mut Random,
-) -> Module {
+) -> Source {
     let mut go_mod = format!("module {path}\n\ngo {GO}\n");
     let mut source = format!("// Package m{number:03} is generated.\npackage m{number:03}\n");
     if !requires.is_empty() {
@@ -103,23 +110,11 @@ fn module(
         left -= length;
         part += 1;
     }
-    let sums = [
-        dirhash::hash1(
-            entries
-                .iter()
-                .map(|entry| (entry.name.as_str(), &entry.content[..])),
-        ),
-        dirhash::hash_go_mod(&go_mod),
-    ];
-    Module {
+    Source {
         path: path.clone(),
         version: version.clone(),
-        info: Bytes::from(format!(
-            "{{\"Version\":\"{version}\",\"Time\":\"2024-01-01T00:00:00Z\"}}"
-        )),
-        zip: archive(&entries),
         go_mod,
-        sums,
+        entries,
     }
 }
 
@@ -127,6 +122,14 @@ fn module(
 struct Random(u64);
 
 impl Random {
+    fn pool(&mut self) -> Bytes {
+        let mut pool = Vec::with_capacity(POOL);
+        while pool.len() < POOL {
+            pool.extend_from_slice(&self.next().to_le_bytes());
+        }
+        Bytes::from(pool)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -142,13 +145,14 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_sums_and_another_seed_others() {
         let sums = |seed| {
-            generate(Modules {
+            let specification = Modules {
                 seed,
                 ..Modules::small()
-            })
-            .into_iter()
-            .map(|module| module.sums)
-            .collect::<Vec<_>>()
+            };
+            generate(specification, DIRECT)
+                .into_iter()
+                .map(|source| source.pack().sums)
+                .collect::<Vec<_>>()
         };
         assert_eq!(sums(1), sums(1));
         assert_ne!(sums(1), sums(2));
@@ -156,12 +160,21 @@ mod tests {
 
     #[test]
     fn sizes_come_near_the_average() {
-        let modules = generate(Modules {
+        let specification = Modules {
             count: 60,
             average_bytes: 50_000,
             seed: 3,
-        });
-        let total = modules.iter().map(Module::zip_bytes).sum::<u64>();
+        };
+        let total = generate(specification, DIRECT)
+            .into_iter()
+            .map(|source| source.pack().zip_bytes())
+            .sum::<u64>();
         assert!((2_000_000..4_500_000).contains(&total), "{total}");
+    }
+
+    #[test]
+    fn a_large_module_has_its_size() {
+        let bytes = large(5_000_000).pack().zip_bytes();
+        assert!((5_000_000..5_100_000).contains(&bytes), "{bytes}");
     }
 }

@@ -4,19 +4,27 @@
 pub(crate) mod checksum_database;
 mod dirhash;
 mod generate;
+mod main_module;
+mod source;
+mod toolchain;
 mod zip;
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs;
+use std::hash::Hash;
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-pub(crate) use generate::GO;
-use generate::generate;
+pub(crate) use generate::{GO, generate};
+pub(crate) use main_module::MainModule;
+pub(crate) use source::Source;
+
+use crate::LabError;
+use crate::addresses::DIRECT;
+use crate::toolchain::Toolchain;
 
 /// How many modules of what size a lab serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,87 +110,106 @@ impl Module {
         self.zip.iter().try_for_each(|piece| file.write_all(piece))
     }
 
+    /// Its two lines of go.sum, each with its end.
+    pub fn go_sum(&self) -> [String; 2] {
+        let Self {
+            path,
+            version,
+            sums: [files, go_mod],
+            ..
+        } = self;
+        [
+            format!("{path} {version} {files}\n"),
+            format!("{path} {version}/go.mod {go_mod}\n"),
+        ]
+    }
+
     /// Bytes of its zip.
     pub fn zip_bytes(&self) -> u64 {
         self.zip.iter().map(|piece| piece.len() as u64).sum()
     }
 }
 
-/// All modules of a lab.
-#[derive(Debug)]
+/// Modules by the paths they are asked for.
+#[derive(Debug, Default)]
 pub(crate) struct ModuleSet {
+    /// Those that projects require.
     pub(crate) modules: Vec<Module>,
+    /// Those that are served as well.
+    further: Vec<Module>,
     by_escaped_path: HashMap<String, usize>,
 }
 
 impl ModuleSet {
-    /// The modules of `specification`; generated once in a process, however many labs serve them.
-    pub(crate) fn shared(specification: Modules) -> Arc<Self> {
-        static KNOWN: OnceLock<Mutex<HashMap<Modules, Arc<ModuleSet>>>> = OnceLock::new();
-        let mut known = KNOWN
-            .get_or_init(Mutex::default)
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry(specification).or_insert_with(|| {
-            let modules = generate(specification);
-            let by_escaped_path = modules
-                .iter()
-                .enumerate()
-                .map(|(index, module)| (module.escaped_path(), index))
-                .collect();
-            Arc::new(Self {
-                modules,
-                by_escaped_path,
-            })
-        }))
+    pub(crate) fn new(modules: Vec<Module>, further: Vec<Module>) -> Self {
+        let by_escaped_path = modules
+            .iter()
+            .chain(&further)
+            .enumerate()
+            .map(|(index, module)| (module.escaped_path(), index))
+            .collect();
+        Self {
+            modules,
+            further,
+            by_escaped_path,
+        }
+    }
+
+    /// All that are served, in a lasting order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Module> {
+        self.modules.iter().chain(&self.further)
     }
 
     pub(crate) fn find(&self, escaped_path: &str) -> Option<&Module> {
-        self.by_escaped_path
-            .get(escaped_path)
-            .and_then(|index| self.modules.get(*index))
+        self.position(escaped_path)
+            .and_then(|index| self.all().nth(index))
     }
 
-    /// A go.mod that requires all of them.
-    pub(crate) fn main_go_mod(&self, go: &str) -> String {
-        let mut text = format!("module example.com/project\n\ngo {go}\n\nrequire (\n");
-        for module in &self.modules {
-            // Writing to a String does not fail.
-            let _ = writeln!(text, "\t{} {}", module.path, module.version);
-        }
-        text.push_str(")\n");
-        text
+    /// Its place in [`Self::all`].
+    pub(crate) fn position(&self, escaped_path: &str) -> Option<usize> {
+        self.by_escaped_path.get(escaped_path).copied()
+    }
+}
+
+/// The modules of `specification`; generated once in a process, however many labs serve them.
+pub(crate) fn shared(specification: Modules) -> Vec<Module> {
+    static KNOWN: Known<Modules, Vec<Module>> = Known::new();
+    KNOWN.get(specification, || {
+        generate(specification, DIRECT)
+            .into_iter()
+            .map(Source::pack)
+            .collect()
+    })
+}
+
+/// A module with files of `bytes` together; made once in a process.
+pub(crate) fn large(bytes: u32) -> Module {
+    static KNOWN: Known<u32, Module> = Known::new();
+    KNOWN.get(bytes, || generate::large(bytes).pack())
+}
+
+/// A toolchain as a module; packed once in a process.
+pub(crate) fn of_toolchain(toolchain: &Toolchain) -> Result<Module, LabError> {
+    static KNOWN: Known<String, Module> = Known::new();
+    let source = toolchain::source(toolchain)?;
+    Ok(KNOWN.get(toolchain.version.clone(), || source.pack()))
+}
+
+/// What is costly to make, by what it is made from. Values are cheap to clone: bodies are shared.
+struct Known<Key, Value>(OnceLock<Mutex<HashMap<Key, Value>>>);
+
+impl<Key: Eq + Hash, Value: Clone> Known<Key, Value> {
+    const fn new() -> Self {
+        Self(OnceLock::new())
     }
 
-    /// The go.sum to that go.mod.
-    pub(crate) fn go_sum(&self) -> String {
-        let mut lines = Vec::with_capacity(self.modules.len() * 2);
-        for Module {
-            path,
-            version,
-            sums: [files, go_mod],
-            ..
-        } in &self.modules
-        {
-            lines.push(format!("{path} {version} {files}\n"));
-            lines.push(format!("{path} {version}/go.mod {go_mod}\n"));
-        }
-        lines.sort();
-        lines.concat()
-    }
-
-    /// A program that uses all of them.
-    pub(crate) fn main_go(&self) -> String {
-        let mut text = "package main\n\nimport (\n".to_owned();
-        for (number, module) in self.modules.iter().enumerate() {
-            let _ = writeln!(text, "\tm{number} \"{}\"", module.path);
-        }
-        text.push_str(")\n\nfunc main() {\n\tsum := 0\n");
-        for number in 0..self.modules.len() {
-            let _ = writeln!(text, "\tsum += m{number}.Number()");
-        }
-        text.push_str("\tprintln(sum)\n}\n");
-        text
+    fn get(&self, key: Key, make: impl FnOnce() -> Value) -> Value {
+        let mut known = self
+            .0
+            .get_or_init(Mutex::default)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.entry(key).or_insert_with(make).clone()
     }
 }
 

@@ -43,19 +43,24 @@ pub(crate) struct PieceBody {
 }
 
 impl PieceBody {
-    pub(crate) fn new(pieces: Vec<Bytes>, fault: Option<FaultKind>, scissors: &Scissors) -> Self {
+    pub(crate) fn new(
+        pieces: Vec<Bytes>,
+        fault: Option<FaultKind>,
+        path: &str,
+        scissors: &Scissors,
+    ) -> Self {
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
         let fate = match fault {
             Some(FaultKind::BodyCut(amount)) => Fate::Stops {
-                after: amount.of(left),
+                after: amount.of(left, path),
                 order: Some((scissors.clone(), Ending::Close)),
             },
             Some(FaultKind::BodyReset(amount)) => Fate::Stops {
-                after: amount.of(left),
+                after: amount.of(left, path),
                 order: Some((scissors.clone(), Ending::Reset)),
             },
             Some(FaultKind::BodyStop(amount)) => Fate::Stops {
-                after: amount.of(left),
+                after: amount.of(left, path),
                 order: None,
             },
             Some(FaultKind::BodySlow(rate)) => Fate::Slow {

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::sleep;
 
 use super::Internet;
-use crate::addresses::Family;
+use crate::addresses::{Family, Host, nobody};
 use crate::fault::FaultKind;
 use crate::log::Question;
 
@@ -101,9 +101,9 @@ fn answer(internet: &Internet, server: u8, tcp: bool, question: &[u8]) -> Option
     } else {
         Family::V4
     };
-    let fault = internet.faults.find(|fault| {
+    let fault = internet.faults.happens(&format!("{name} {kind}"), |fault| {
         let here = fault.server.is_none_or(|only| only == server);
-        (fault.kind.is_dns() && here && fault.concerns(&name, family)).then_some(fault.kind)
+        fault.kind.is_dns() && here && fault.concerns(&name, family)
     });
     if let Some(fault) = fault {
         internet.log.act(
@@ -136,7 +136,8 @@ fn answer(internet: &Internet, server: u8, tcp: bool, question: &[u8]) -> Option
             {
                 None => reply.metadata.response_code = ResponseCode::NXDomain,
                 Some(host) => {
-                    let data = match kind {
+                    let dead = (other == Some(FaultKind::DnsDeadFirst)).then(nobody);
+                    let data = |host: &Host| match kind {
                         RecordType::A if internet.families.has(Family::V4) => {
                             Some(RData::A(host.v4.into()))
                         }
@@ -147,7 +148,7 @@ fn answer(internet: &Internet, server: u8, tcp: bool, question: &[u8]) -> Option
                         _ => None,
                     };
                     reply.answers.extend(
-                        data.map(|data| {
+                        dead.iter().chain([host]).filter_map(data).map(|data| {
                             Record::from_rdata(query.name().clone(), TTL_SECONDS, data)
                         }),
                     );

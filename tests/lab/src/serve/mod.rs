@@ -4,8 +4,13 @@
 pub(crate) mod body;
 pub(crate) mod certificates;
 pub(crate) mod dns;
+pub(crate) mod git;
 pub(crate) mod http;
+pub(crate) mod login;
+mod range;
+mod route;
 pub(crate) mod tls;
+mod web_proxy;
 pub(crate) mod wiretap;
 
 use std::io;
@@ -21,7 +26,7 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
 use crate::LabError;
-use crate::addresses::{Families, Host};
+use crate::addresses::{Families, Host, WEB_PROXY, WEB_PROXY_PORT};
 use crate::fault::Faults;
 use crate::log::Log;
 use crate::modules::ModuleSet;
@@ -35,6 +40,8 @@ pub(crate) struct Internet {
     pub(crate) nameservers: Vec<Host>,
     pub(crate) hosts: Vec<Host>,
     pub(crate) modules: Arc<ModuleSet>,
+    pub(crate) private_modules: Arc<ModuleSet>,
+    pub(crate) repositories: Option<git::Repositories>,
     pub(crate) checksums: Arc<ChecksumDatabase>,
     /// True if the module proxy answers for the checksum database too.
     pub(crate) proxy_has_checksums: bool,
@@ -121,6 +128,12 @@ async fn listen(internet: Arc<Internet>) -> Result<(), LabError> {
         for address in host.addresses(internet.families) {
             let listener = bind(address, 443).await?;
             tokio::spawn(tls::serve(Arc::clone(&internet), host.clone(), listener));
+            let listener = bind(address, 80).await?;
+            tokio::spawn(http::serve(Arc::clone(&internet), host.clone(), listener));
+            if host.name == WEB_PROXY {
+                let listener = bind(address, WEB_PROXY_PORT).await?;
+                tokio::spawn(web_proxy::serve(Arc::clone(&internet), listener));
+            }
         }
     }
     Ok(())

@@ -3,18 +3,15 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::Internet;
-use super::wiretap::{Scissors, Wiretap, end};
+use super::http::{Site, speak};
+use super::wiretap::{Scissors, Wiretap};
 use crate::addresses::{Family, Host};
 use crate::fault::FaultKind;
 use crate::log::Connection;
@@ -22,8 +19,6 @@ use crate::wire::client_hello::{ClientHello, Inspection, inspect};
 
 const ALERT_RECORD: u8 = 21;
 const FATAL: u8 = 2;
-/// A connection that is to be cut has written all it had once nothing was written for so long.
-const QUIET: Duration = Duration::from_millis(100);
 
 pub(crate) async fn serve(internet: Arc<Internet>, host: Host, listener: TcpListener) {
     let host = Arc::new(host);
@@ -31,11 +26,7 @@ pub(crate) async fn serve(internet: Arc<Internet>, host: Host, listener: TcpList
         let Ok((stream, peer)) = listener.accept().await else {
             continue;
         };
-        let family = if peer.is_ipv4() {
-            Family::V4
-        } else {
-            Family::V6
-        };
+        let family = Family::of(&peer);
         let internet = Arc::clone(&internet);
         let host = Arc::clone(&host);
         tokio::spawn(async move {
@@ -59,13 +50,13 @@ async fn serve_connection(
         .clone()
         .unwrap_or_else(|| host.name.clone());
     let offers_h2 = hello.protocols.iter().any(|protocol| protocol == "h2");
-    let fault = internet.faults.find(|fault| {
+    let fault = internet.faults.happens(&name, |fault| {
         let acts_here = match fault.kind {
             FaultKind::H2HelloSilence => offers_h2,
             FaultKind::TlsAlert(_) | FaultKind::TlsClose | FaultKind::UntrustedCertificate => true,
             _ => false,
         };
-        (acts_here && fault.concerns(&name, family)).then_some(fault.kind)
+        acts_here && fault.concerns(&name, family)
     });
     if let Some(fault) = fault {
         internet.log.act(
@@ -107,41 +98,13 @@ async fn serve_connection(
         resumed: encrypted.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed),
     });
 
-    let service = {
-        let (internet, host, scissors) =
-            (Arc::clone(&internet), Arc::clone(host), scissors.clone());
-        service_fn(move |request| {
-            super::http::respond(
-                Arc::clone(&internet),
-                Arc::clone(&host),
-                family,
-                scissors.clone(),
-                request,
-            )
-        })
+    let site = Site {
+        internet,
+        host: Arc::clone(host),
+        family,
+        secure: true,
     };
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(250);
-    builder.http1().timer(TokioTimer::new());
-    let connection = builder.serve_connection(TokioIo::new(encrypted), service);
-    tokio::pin!(connection);
-    let ending = tokio::select! {
-        outcome = &mut connection => return outcome.map_err(io::Error::other),
-        ending = scissors.wait() => ending,
-    };
-    // Let what the body gave before the cut leave the process; the body itself gives no more.
-    loop {
-        let before = scissors.written();
-        let ended = tokio::time::timeout(QUIET, &mut connection).await.is_ok();
-        if ended || scissors.written() == before {
-            break;
-        }
-    }
-    end(socket, ending).await;
-    Ok(())
+    speak(encrypted, socket, scissors, site).await
 }
 
 /// The `ClientHello`, and all bytes read for it.

@@ -2,6 +2,7 @@
 //! Every fault does what its name says, and a plain `go` says or hides it as the catalogue claims.
 
 use std::error::Error;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,6 +53,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial!(h2_hello_silence_lets_http1_pass),
         trial!(bodies_are_cut_over_http1_too),
         trial!(one_silent_nameserver_of_two_costs_time_only),
+        trial!(counted_faults_make_room),
+        trial!(downloads_are_continued),
         trial!(faults_come_and_go_while_the_lab_runs),
         trial!(a_lock_is_held_by_the_process_that_says_so),
     ]);
@@ -77,7 +80,13 @@ fn expected(kind: FaultKind) -> Expected {
             Expected::Says("certificate signed by unknown authority")
         }
         FaultKind::BodyCut(_) => Expected::Says("unexpected EOF"),
-        FaultKind::Silence | FaultKind::BodyStop(_) | FaultKind::LockHeld => Expected::Hangs,
+        FaultKind::Status(_) => Expected::Says("503 Service Unavailable"),
+        FaultKind::BodyCorrupt => Expected::Says("checksum error"),
+        // For good, or for the 15 s that it gives the dead address.
+        FaultKind::Silence
+        | FaultKind::BodyStop(_)
+        | FaultKind::LockHeld
+        | FaultKind::DnsDeadFirst => Expected::Hangs,
         // A new fault must be given its expectation here.
         other => panic!("no expectation for {other}"),
     }
@@ -263,6 +272,50 @@ fn one_silent_nameserver_of_two_costs_time_only() -> Outcome {
     servers.sort_unstable();
     servers.dedup();
     assert_eq!(servers, [1, 2]);
+    Ok(())
+}
+
+fn counted_faults_make_room() -> Outcome {
+    let lab = Lab::builder()
+        .fault("status=503,times=1".parse::<Fault>()?)
+        .start()?;
+    let project = lab.project()?;
+    for succeeds in [false, false, false, true] {
+        let ran = run(project.go(&newest()?, ["mod", "download"]), LONG)?;
+        assert_eq!(ran.succeeded(), succeeds, "{ran:?}");
+    }
+    // `.mod`, `.info` and `.zip` of each module, once refused and once given.
+    assert_eq!(lab.acts().len(), 3 * lab.modules().len());
+    Ok(())
+}
+
+fn downloads_are_continued() -> Outcome {
+    let lab = Lab::builder().modules(one_module()).start()?;
+    let module = &lab.modules()[0];
+    let path = format!("/{}/@v/{}.zip", module.escaped_path(), module.version);
+    let address = lab
+        .host(PROXY)
+        .and_then(|host| host.addresses(Families::Both).next())
+        .ok_or("no proxy")?;
+    let fetch = |header: &str| {
+        lab.on_client(|| {
+            let mut stream = TcpStream::connect((address, 80))?;
+            let head = format!("GET {path} HTTP/1.1\r\nHost: {PROXY}\r\nConnection: close\r\n");
+            stream.write_all(format!("{head}{header}\r\n").as_bytes())?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer)?;
+            Ok::<_, std::io::Error>(answer)
+        })
+    };
+    let whole = fetch("")??;
+    let rest = fetch("Range: bytes=100-\r\n")??;
+    let text = String::from_utf8_lossy(&rest);
+    assert!(text.starts_with("HTTP/1.1 206 "), "{text}");
+    let total = module.zip_bytes();
+    let range = format!("content-range: bytes 100-{}/{total}\r\n", total - 1);
+    assert!(text.contains(&range), "{text}");
+    let tail = total as usize - 100;
+    assert_eq!(rest[rest.len() - tail..], whole[whole.len() - tail..]);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 mod downloads;
 mod faults;
+mod hosts;
 mod machine;
 mod support;
 
@@ -13,6 +14,7 @@ fn main() {
     let mut trials = Vec::<Trial>::new();
     trials.extend(downloads::trials());
     trials.extend(faults::trials());
+    trials.extend(hosts::trials());
     trials.extend(machine::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
