@@ -132,6 +132,20 @@ pub(super) const CASES: &[Case] = &[
         },
     ),
     case(
+        "dns-dead-first",
+        Waits,
+        "anomaly.connect.timeout",
+        "connect",
+        |evidence, _| {
+            assert!(number(&evidence["syn_retransmits"]) >= 2, "{evidence:#}");
+            let remote = evidence["remote"].as_str().unwrap();
+            assert!(
+                matches!(remote, "198.18.3.1:443" | "[2001:2:0:3::1]:443"),
+                "{evidence:#}"
+            );
+        },
+    ),
+    case(
         "sni-drop",
         Waits,
         "anomaly.hello.timeout",

@@ -50,7 +50,13 @@ fn all_are_tried() {
         .iter()
         .map(|case| case.fault.split(['=', ',']).next().unwrap())
         .collect::<BTreeSet<_>>();
-    let known = CATALOGUE.iter().map(|entry| entry.name).collect();
+    // `go` itself says at once what is wrong, and no stall is to be named.
+    let told_by_go = BTreeSet::from(["status", "body-corrupt"]);
+    let known = CATALOGUE
+        .iter()
+        .map(|entry| entry.name)
+        .filter(|name| !told_by_go.contains(name))
+        .collect();
     assert_eq!(tried, known);
 }
 

@@ -169,11 +169,8 @@ pub(crate) struct Outcome {
     pub(crate) events: Vec<Value>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
-    #[expect(
-        dead_code,
-        reason = "kept until the trial is over, and longer if it failed"
-    )]
-    scratch: Scratch,
+    /// Kept until the trial is over, and longer if it failed.
+    pub(crate) scratch: Scratch,
 }
 
 impl Outcome {

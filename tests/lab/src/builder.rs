@@ -34,6 +34,7 @@ pub struct LabBuilder {
     git_modules: u16,
     large_module: Option<u32>,
     toolchain: Option<Toolchain>,
+    zips_elsewhere: bool,
     proxy_has_checksums: bool,
     faults: Vec<Fault>,
 }
@@ -56,6 +57,7 @@ impl Default for LabBuilder {
             git_modules: 0,
             large_module: None,
             toolchain: None,
+            zips_elsewhere: false,
             proxy_has_checksums: false,
             faults: Vec::new(),
         }
@@ -144,6 +146,12 @@ impl LabBuilder {
         self
     }
 
+    /// Module proxies send those who ask for zips on to [`crate::CONTROL`], as large ones do.
+    pub fn zips_elsewhere(mut self) -> Self {
+        self.zips_elsewhere = true;
+        self
+    }
+
     /// The module proxy answers for the checksum database too. Unless set: `go` must ask the database's own host.
     pub fn proxied_checksum_database(mut self) -> Self {
         self.proxy_has_checksums = true;
@@ -225,6 +233,7 @@ impl LabBuilder {
                 repositories,
                 checksums: Arc::clone(&checksums),
                 proxy_has_checksums: self.proxy_has_checksums,
+                zips_elsewhere: self.zips_elsewhere,
                 certificates,
                 faults: faults.clone(),
                 log: log.clone(),

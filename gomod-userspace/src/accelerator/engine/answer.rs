@@ -8,7 +8,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
@@ -35,6 +36,8 @@ struct Inner {
 struct State {
     pid: Pid,
     answered: Answered,
+    /// What the head promised.
+    length: Option<u64>,
     upstream: Option<Arc<upstream::Account>>,
 }
 
@@ -56,6 +59,7 @@ impl Account {
         let state = Mutex::new(State {
             pid: session.origin.pid,
             answered,
+            length: None,
             upstream: None,
         });
         Self(Arc::new(Inner { state, sender }))
@@ -68,6 +72,14 @@ impl Account {
             state.answered.source = source;
             state.answered.first_byte = Some(kernel::now());
         });
+    }
+
+    /// What the head says of the body.
+    pub(super) fn promised(&self, headers: &HeaderMap) {
+        let length = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok());
+        self.0.change(|state| state.length = length);
     }
 
     /// Who counts the attempts.
@@ -133,6 +145,8 @@ where
             if let Some(Ok(frame)) = &frame {
                 state.answered.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
             }
+            // A body of known length is not polled beyond its last byte.
+            let ended = ended || state.length == Some(state.answered.bytes);
             state.answered.whole |= ended && !matches!(frame, Some(Err(_)));
         });
         Poll::Ready(frame)
@@ -144,5 +158,50 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http_body_util::StreamBody;
+
+    use super::*;
+    use crate::accelerator::Origin;
+    use crate::kernel::events::SocketCookie;
+
+    /// Reads one frame of five bytes, then lets go.
+    async fn told_of(length: &'static str) -> Answered {
+        let session = Session {
+            origin: Origin {
+                destination: ([127, 0, 0, 1], 443).into(),
+                pid: Pid(7),
+                cookie: SocketCookie(9),
+            },
+            host: "proxy.golang.org".to_owned(),
+            port: 443,
+            connect: None,
+        };
+        let (sender, mut receiver) = mpsc::channel(1);
+        let account = Account::begin(&session, "/m/@v/list", sender);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static(length));
+        account.head(StatusCode::OK, Source::Prefetch);
+        account.promised(&headers);
+        let frames = [Ok(Frame::data(Bytes::from_static(b"12345")))];
+        let body = StreamBody::new(futures_util::stream::iter(frames));
+        let mut body = account.count(body);
+        body.frame().await.unwrap().unwrap();
+        drop(body);
+        match receiver.recv().await.unwrap().kind {
+            EventKind::Answered(answered) => answered,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_of_known_length_is_whole_without_a_look_beyond_it() {
+        assert!(told_of("5").await.whole);
+        assert!(!told_of("6").await.whole);
     }
 }

@@ -125,10 +125,11 @@ impl Engine {
         if !plain {
             return self.ask_upstream(url, request, account, plain).await;
         }
-        if let Some(response) = self.stored_earlier(&url, &account).await {
+        // First what this very run fetched: it is in the store by now as well.
+        if let Some(response) = self.ahead_of_time(&url, &account).await {
             return response;
         }
-        if let Some(response) = self.ahead_of_time(&url, &account).await {
+        if let Some(response) = self.stored_earlier(&url, &account).await {
             return response;
         }
         if let Some(response) = self.checksum(session, &url, &account).await {
@@ -165,6 +166,7 @@ impl Engine {
         let head = fetched.head().await?;
         let account = account.clone();
         account.head(head.status, source);
+        account.promised(&head.headers);
         account.upstream(Arc::clone(&head.account));
         let mut response = Response::new(account.count(fetched.body()));
         *response.status_mut() = head.status;
@@ -187,6 +189,7 @@ impl Engine {
         match self.upstream.fetch(request).await {
             Ok(fetched) => {
                 account.head(fetched.status, Source::Upstream);
+                account.promised(&fetched.headers);
                 account.upstream(Arc::clone(&fetched.account));
                 let body = fetched
                     .body

@@ -12,8 +12,9 @@ use tokio::sync::OnceCell;
 
 /// How long the slower of A and AAAA is waited for once the other has answered. Some networks drop AAAA questions.
 const OTHER_FAMILY_GRACE: Duration = Duration::from_millis(150);
-/// One question to one name server.
-const QUESTION: Duration = Duration::from_secs(2);
+/// One question to one name server, as long as `go` itself waits (`net`, resolv.conf(5)): what answers `go`, late, must
+/// answer us. Two name servers are asked at once, and lost questions are sent again meanwhile.
+const QUESTION: Duration = Duration::from_secs(5);
 
 /// The addresses of a host, or why there are none.
 pub type Resolving<'a> = Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, String>> + Send + 'a>>;
@@ -38,7 +39,7 @@ impl SystemResolver {
                     .map_err(|error| format!("read /etc/resolv.conf: {error}"))?;
                 let options = builder.options_mut();
                 options.timeout = QUESTION;
-                options.attempts = 3;
+                options.attempts = 2;
                 builder
                     .build()
                     .map_err(|error| format!("start the resolver: {error}"))

@@ -59,7 +59,7 @@ impl Learned {
     /// `None` if its settings can't be read: it's left alone then.
     pub(super) fn of(pid: Pid, exec: &Exec) -> Option<Self> {
         let block = fs::read(format!("/proc/{pid}/environ")).ok()?;
-        let version = exec.go_version.as_deref().and_then(GoVersion::parse);
+        let version = exec.go_version.as_deref().and_then(GoVersion::of_toolchain);
         effective(Environment::from_block(&block), &exec.exe, version.as_ref())
             .inspect_err(|error| tracing::info!(%error, %pid, "settings unreadable"))
             .ok()

@@ -45,7 +45,7 @@ pub(super) fn of_run(invoker: &Invoker) -> anyhow::Result<Effective> {
         .ok()
         .and_then(|file| BuildInfo::read(&file).ok())
         .filter(BuildInfo::is_go_command)
-        .and_then(|info| GoVersion::parse(&info.go_version));
+        .and_then(|info| GoVersion::of_toolchain(&info.go_version));
     effective(environment, &go, version.as_ref())
 }
 

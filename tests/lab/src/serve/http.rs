@@ -195,6 +195,7 @@ async fn respond(
             header::WWW_AUTHENTICATE,
             (answer.status == StatusCode::UNAUTHORIZED).then(|| "Basic realm=\"lab\"".to_owned()),
         ),
+        (header::LOCATION, answer.location),
         (header::ETAG, answer.tag),
     ];
     for (name, value) in further {

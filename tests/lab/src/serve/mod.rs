@@ -45,6 +45,8 @@ pub(crate) struct Internet {
     pub(crate) checksums: Arc<ChecksumDatabase>,
     /// True if the module proxy answers for the checksum database too.
     pub(crate) proxy_has_checksums: bool,
+    /// True if zips are to be had at another host.
+    pub(crate) zips_elsewhere: bool,
     pub(crate) certificates: Certificates,
     pub(crate) faults: Faults,
     pub(crate) log: Log,

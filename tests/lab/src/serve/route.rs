@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::Internet;
 use super::login::PRIVATE_LOGIN;
-use crate::addresses::{DIRECT, GIT, PRIVATE, PROXY, SUMDB};
+use crate::addresses::{CONTROL, DIRECT, GIT, PRIVATE, PROXY, SUMDB};
 use crate::modules::ModuleSet;
 
 /// Where direct hosts keep their modules, by the same protocol.
@@ -15,6 +15,9 @@ const DIRECT_MODULES: &str = "/modules";
 /// Where a module proxy answers for the checksum database (`go help goproxy`).
 const PROXIED_CHECKSUMS: &str = "/sumdb/sum.golang.org";
 
+/// Where [`CONTROL`] keeps the large files of others, each below the other's name.
+const STORED: &str = "/stored/";
+
 /// An answer, as it would be without faults.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -22,6 +25,8 @@ pub(super) struct Answer {
     pub(super) pieces: Vec<Bytes>,
     /// What a file is known by, if it's one that never changes.
     pub(super) tag: Option<String>,
+    /// Where to ask instead.
+    pub(super) location: Option<String>,
 }
 
 impl Answer {
@@ -31,6 +36,7 @@ impl Answer {
             kind: kind.to_owned(),
             pieces,
             tag: None,
+            location: None,
         }
     }
 
@@ -38,6 +44,15 @@ impl Answer {
         Self {
             status,
             ..Self::found("text/plain; charset=utf-8", vec![Bytes::from(text.into())])
+        }
+    }
+
+    /// The place of the host's file `path` at the host that stores large files.
+    fn elsewhere(host: &str, path: &str) -> Self {
+        let path = path.replace('!', "%21");
+        Self {
+            location: Some(format!("https://{CONTROL}/stored/{host}{path}")),
+            ..Self::text(StatusCode::FOUND, "see there\n")
         }
     }
 
@@ -75,14 +90,16 @@ pub(super) fn route(internet: &Internet, asked: Asked<'_>) -> Answer {
             }
             Some("/supported") => Answer::found("text/plain; charset=utf-8", Vec::new()),
             Some(path) => checksums(internet, path),
+            None if internet.zips_elsewhere && is_zip(path) => Answer::elsewhere(PROXY, path),
             None => module_file(&internet.modules, path),
         },
+        CONTROL if path.starts_with(STORED) => stored(internet, path),
         SUMDB => checksums(internet, path),
-        DIRECT => own_modules(&internet.modules, asked),
+        DIRECT => own_modules(&internet.modules, asked, false),
         PRIVATE => {
             let login = asked.headers.get(header::AUTHORIZATION);
             if login.is_some_and(|login| login == PRIVATE_LOGIN.basic().as_str()) {
-                own_modules(&internet.private_modules, asked)
+                own_modules(&internet.private_modules, asked, internet.zips_elsewhere)
             } else {
                 Answer::text(StatusCode::UNAUTHORIZED, "who are you?\n")
             }
@@ -97,10 +114,21 @@ pub(super) fn route(internet: &Internet, asked: Asked<'_>) -> Answer {
 }
 
 /// A host that serves the modules of its own name.
-fn own_modules(modules: &ModuleSet, asked: Asked<'_>) -> Answer {
+fn own_modules(modules: &ModuleSet, asked: Asked<'_>, elsewhere: bool) -> Answer {
     match asked.path.strip_prefix(DIRECT_MODULES) {
+        Some(path) if elsewhere && is_zip(path) => Answer::elsewhere(asked.host, path),
         Some(path) => module_file(modules, path),
         None if asked.is_go_get() => go_import(asked, "mod", DIRECT_MODULES),
+        None => Answer::text(StatusCode::NOT_FOUND, "not found\n"),
+    }
+}
+
+/// A file that another host has stored here.
+fn stored(internet: &Internet, path: &str) -> Answer {
+    let path = path.trim_start_matches(STORED);
+    match path.split_once('/') {
+        Some((PRIVATE, path)) => module_file(&internet.private_modules, path),
+        Some((_, path)) => module_file(&internet.modules, path),
         None => Answer::text(StatusCode::NOT_FOUND, "not found\n"),
     }
 }
@@ -128,6 +156,12 @@ fn go_import(asked: Asked<'_>, method: &str, place: &str) -> Answer {
         "<!DOCTYPE html>\n<meta name=\"go-import\" content=\"{host}/{module} {method} {scheme}://{host}{place}\">\n"
     );
     Answer::found("text/html; charset=utf-8", vec![Bytes::from(page)])
+}
+
+/// `go` writes endings in lower case.
+fn is_zip(path: &str) -> bool {
+    path.rsplit_once('.')
+        .is_some_and(|(_, ending)| ending == "zip")
 }
 
 fn module_file(modules: &ModuleSet, path: &str) -> Answer {
