@@ -11,6 +11,7 @@ pub mod diagnose;
 pub mod golang;
 pub mod kernel;
 pub mod launch;
+pub mod nameserver;
 pub mod probe;
 pub mod report;
 pub mod timeline;

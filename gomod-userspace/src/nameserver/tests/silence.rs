@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Servers that do not answer.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::server::FakeServer;
+use super::{Running, answer_wire, ask_for, query, read};
+use crate::nameserver::answer::Worth;
+use crate::nameserver::told::{AnswerSource, ExchangeOutcome};
+
+const A: u16 = 1;
+
+#[tokio::test]
+async fn a_dead_first_server_is_passed_over_and_then_asked_last() {
+    let (dead, good) = (FakeServer::silent().await, FakeServer::fine(60).await);
+    let mut stub = Running::before(&[&dead, &good]);
+    let asked = query("one.example", A, 1, true);
+    assert_eq!(read(&asked, stub.ask(&asked).await).addresses().len(), 2);
+    assert_eq!(dead.queries().len(), 1);
+    let (told, also) = (stub.exchanged().await, stub.exchanged().await);
+    assert!(
+        [&told, &also]
+            .into_iter()
+            .any(|told| told.server == dead.address.to_string()
+                && matches!(
+                    told.outcome,
+                    ExchangeOutcome::Silent {
+                        given_up: false,
+                        ..
+                    }
+                )),
+        "{told:?} {also:?}"
+    );
+    for name in ["two.example", "three.example"] {
+        stub.ask(&query(name, A, 1, true)).await;
+    }
+    assert_eq!(dead.queries().len(), 1, "it is known to be dead");
+    assert_eq!(good.queries().len(), 3);
+}
+
+#[tokio::test]
+async fn lost_datagrams_are_sent_again() {
+    let server = FakeServer::new(|received| {
+        if received.before < 4 {
+            return Vec::new();
+        }
+        vec![answer_wire(received.query, 0, 60, 1)]
+    })
+    .await;
+    let stub = Running::before(&[&server]);
+    let asked = query("proxy.example", A, 1, true);
+    assert_eq!(read(&asked, stub.ask(&asked).await).addresses().len(), 1);
+    let numbers = server
+        .queries()
+        .iter()
+        .map(|query| [query[0], query[1]])
+        .collect::<std::collections::HashSet<_>>();
+    assert!(numbers.len() > 1, "each with a number of its own");
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_gave_is_not_given() {
+    let server = FakeServer::silent().await;
+    let stub = Running::before(&[&server]);
+    let asked = query("proxy.example", A, 1, true);
+    let nothing = ask_for(stub.stub(), &asked, Duration::from_millis(1500)).await;
+    assert_eq!(nothing, None);
+    assert!(
+        (3..=32).contains(&server.queries().len()),
+        "{}",
+        server.queries().len()
+    );
+}
+
+#[tokio::test]
+async fn while_all_are_silent_an_expired_answer_is_given_and_then_renewed() {
+    let server = FakeServer::new(|received| {
+        // Silent from the second question on, until it was asked a few times.
+        if (1..4).contains(&received.before) {
+            return Vec::new();
+        }
+        vec![answer_wire(
+            received.query,
+            0,
+            1,
+            1 + u8::from(received.before > 0),
+        )]
+    })
+    .await;
+    let mut stub = Running::before(&[&server]);
+    let asked = query("proxy.example", A, 1, true);
+    stub.ask(&asked).await;
+    assert_eq!(stub.source().await, AnswerSource::Network);
+    sleep(Duration::from_millis(1100)).await;
+    let answer = read(&asked, stub.ask(&asked).await);
+    let source = stub.source().await;
+    // The server may have been asked often enough before the patience ended; then it was the network.
+    match source {
+        AnswerSource::Stale => {
+            assert_eq!(answer.addresses().len(), 1);
+            assert_eq!(answer.lifetime(), Some(Duration::from_secs(1)));
+        }
+        other => {
+            assert_eq!(other, AnswerSource::Network);
+            assert_eq!(answer.addresses().len(), 2);
+        }
+    }
+    for _ in 0..50 {
+        if read(&asked, stub.ask(&asked).await).addresses().len() == 2 {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the answer was never renewed");
+}
+
+#[tokio::test]
+async fn an_expired_answer_is_not_given_against_a_servers_word() {
+    let server = FakeServer::new(|received| {
+        let rcode = if received.before == 0 { 0 } else { 2 };
+        vec![answer_wire(received.query, rcode, 1, 1 - rcode / 2)]
+    })
+    .await;
+    let mut stub = Running::before(&[&server]);
+    let asked = query("proxy.example", A, 1, true);
+    stub.ask(&asked).await;
+    assert_eq!(stub.source().await, AnswerSource::Network);
+    sleep(Duration::from_millis(1100)).await;
+    let answer = read(&asked, stub.ask(&asked).await);
+    assert_eq!(
+        (answer.worth(), stub.source().await),
+        (Worth::Failed, AnswerSource::Network)
+    );
+}
+
+#[tokio::test]
+async fn a_server_whose_port_is_closed_costs_no_wait() {
+    let gone = FakeServer::silent().await;
+    let good = FakeServer::fine(60).await;
+    let mut stub = Running::before(&[&gone, &good]);
+    drop(gone);
+    // Its task ends with it.
+    sleep(Duration::from_millis(50)).await;
+    let asked = query("proxy.example", A, 1, true);
+    assert_eq!(read(&asked, stub.ask(&asked).await).addresses().len(), 2);
+    let told = stub.exchanged().await;
+    assert!(
+        matches!(told.outcome, ExchangeOutcome::Failed { .. }),
+        "{told:?}"
+    );
+}
