@@ -32,7 +32,7 @@ pub struct Flow {
     pub pid: u32,
     /// Payload bytes of the last packet received.
     pub last_in_len: u32,
-    /// [`Flow::SAW_SYN`], [`Flow::SAW_SYN_ACK`].
+    /// [`Flow::SAW_SYN`], [`Flow::SAW_SYN_ACK`], [`Flow::ASKS_STUB`].
     pub flags: u32,
     /// Number of packets large enough to carry a request.
     pub requests: u32,
@@ -46,6 +46,8 @@ impl Flow {
     pub const SAW_SYN: u32 = 1;
     /// `initial_seq_in` is known.
     pub const SAW_SYN_ACK: u32 = 2;
+    /// Its questions to a nameserver were redirected to the agent's stub at least once.
+    pub const ASKS_STUB: u32 = 4;
 }
 
 const _: () = assert!(size_of::<Flow>() == 88);

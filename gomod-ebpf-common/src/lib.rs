@@ -8,10 +8,12 @@
 
 mod endpoint;
 mod flow;
+mod names;
 mod record;
 mod redirect;
 
 pub use endpoint::Endpoint;
 pub use flow::Flow;
+pub use names::NameServer;
 pub use record::*;
-pub use redirect::{HEARTBEAT_LIMIT_NS, Listeners, NearEnd, Origin};
+pub use redirect::{ACCELERATOR, HEARTBEAT_LIMIT_NS, Listeners, NearEnd, Origin, STUB};

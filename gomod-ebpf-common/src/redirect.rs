@@ -37,6 +37,12 @@ pub struct NearEnd {
     pub padding: u32,
 }
 
+/// Slot of the accelerator in the table of heartbeats.
+pub const ACCELERATOR: u32 = 0;
+
+/// Slot of the DNS stub in the table of heartbeats.
+pub const STUB: u32 = 1;
+
 /// A heartbeat older than this means that the agent hangs: nothing is redirected any more, ns.
 pub const HEARTBEAT_LIMIT_NS: u64 = 2_000_000_000;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0 OR GPL-2.0-only
 //! The kernel programs of gomod-trace: they watch the processes of one cgroup, and redirect
-//! connections of `go` where the agent asks for it; nothing else is ever changed.
+//! connections of `go` and questions to nameservers where the agent asks for it; nothing else is ever changed.
 //!
 //! One file per concern; each hook documents its minimum kernel, the capability it needs and what is lost
 //! without it. Each program loads on its own. No structure of the kernel is read by offset: only helpers,
@@ -10,12 +10,15 @@
 
 mod file;
 mod flow;
+mod heartbeat;
 mod lock;
+mod names;
 mod packet;
 mod process;
 mod redirect;
 mod ring;
 mod scope;
+mod sock_addr;
 mod socket;
 mod tcp;
 

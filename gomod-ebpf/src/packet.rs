@@ -20,7 +20,7 @@ use gomod_ebpf_common::{
 };
 
 use crate::{
-    flow,
+    flow, names,
     ring::{self, Wake},
     socket::{TCP, UDP},
 };
@@ -75,12 +75,14 @@ fn watch(ctx: &SkBuffContext, direction: u8) -> Option<()> {
     // GSO and GRO packets carry no true length in their IP header: take the buffer's.
     let payload_len = ctx.len().checked_sub(transport.payload_offset)?;
     let stream_offset = account(flow, direction, &transport, payload_len);
-    let remote_port = if direction == EGRESS {
-        transport.destination_port
+    let (remote_address, remote_port) = if direction == EGRESS {
+        (network.destination, transport.destination_port)
     } else {
-        transport.source_port
+        (network.source, transport.source_port)
     };
-    let is_dns = remote_port == DNS_PORT;
+    let remote = Endpoint::v6(remote_address, remote_port);
+    let server = names::server_of_packet(flow, &remote);
+    let is_dns = remote_port == DNS_PORT || server.is_some();
     let limit = if is_dns {
         DNS_CAPTURE
     } else if direction == EGRESS {
@@ -96,18 +98,18 @@ fn watch(ctx: &SkBuffContext, direction: u8) -> Option<()> {
     if !captures && transport.flags & (TCP_SYN | TCP_FIN | TCP_RST) == 0 {
         return None;
     }
-    let source = Endpoint::v6(network.source, transport.source_port);
-    let destination = Endpoint::v6(network.destination, transport.destination_port);
-    let (local, remote) = if direction == EGRESS {
-        (source, destination)
+    let local = if direction == EGRESS {
+        Endpoint::v6(network.source, transport.source_port)
     } else {
-        (destination, source)
+        Endpoint::v6(network.destination, transport.destination_port)
     };
+    // Who answers in a nameserver's stead is of no interest.
+    let remote = server.map_or(&remote, |server| &server.address);
     let head = PacketHead {
         header: ring::header(RecordKind::Packet, flow.pid),
         cookie,
         local,
-        remote,
+        remote: *remote,
         seq: transport.seq,
         ack: transport.ack,
         stream_offset,

@@ -8,22 +8,16 @@
 //! It fails open: without a listener for the network namespace, with a heartbeat that is too old, or for a port that
 //! isn't in the table, a connection goes where it wanted to go. The links end with the agent.
 
-use core::ptr::{read_volatile, write_volatile};
-
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::bpf_sock_addr,
-    helpers::{
-        bpf_ktime_get_ns,
-        generated::{bpf_get_netns_cookie, bpf_get_socket_cookie},
-    },
+    helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie},
     macros::{cgroup_sock_addr, map},
-    maps::{Array, HashMap, LruHashMap},
+    maps::{HashMap, LruHashMap},
     programs::{SockAddrContext, SockOpsContext},
 };
-use gomod_ebpf_common::{Endpoint, HEARTBEAT_LIMIT_NS, Listeners, NearEnd, Origin};
+use gomod_ebpf_common::{ACCELERATOR, Endpoint, Listeners, NearEnd, Origin};
 
-use crate::socket;
+use crate::{heartbeat, names, sock_addr};
 
 /// The agent's listeners by the cookie of their network namespace. Empty while we only observe.
 #[map]
@@ -32,10 +26,6 @@ static LISTENERS: HashMap<u64, Listeners> = HashMap::with_max_entries(1_024, 0);
 /// Ports of module hosts and proxies. A process that needs another one is not redirected there.
 #[map]
 static PORTS: HashMap<u16, u8> = HashMap::with_max_entries(64, 0);
-
-/// When the agent was last seen alive, ns of `CLOCK_MONOTONIC`.
-#[map]
-static HEARTBEAT: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Processes that run the `go` command: marked at exec by its file name, corrected by the agent.
 #[map]
@@ -49,8 +39,7 @@ static ORIGINS: LruHashMap<u64, Origin> = LruHashMap::with_max_entries(65_536, 0
 #[map]
 static NEAR_ENDS: LruHashMap<NearEnd, Origin> = LruHashMap::with_max_entries(65_536, 0);
 
-const LOOPBACK_V4: u32 = u32::from_ne_bytes([127, 0, 0, 1]);
-const LOOPBACK_V6: [u32; 4] = [0, 0, 0, u32::from_ne_bytes([0, 0, 0, 1])];
+const LOOPBACK_V6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
 /// Verdict of a cgroup program: go on.
 const ALLOW: i32 = 1;
@@ -74,7 +63,7 @@ pub fn connect4(ctx: &SockAddrContext, origin: Origin) {
     if listeners.v4 == 0 || ORIGINS.insert(origin.cookie, origin, 0).is_err() {
         return;
     }
-    set_v4(ctx.sock_addr, LOOPBACK_V4, listeners.v4);
+    sock_addr::set_v4(ctx, &Endpoint::v4([127, 0, 0, 1], listeners.v4));
 }
 
 /// Redirects an IPv6 `connect` if it is to be. A v4-mapped destination goes to `::1` as well: the socket may be
@@ -87,7 +76,7 @@ pub fn connect6(ctx: &SockAddrContext, origin: Origin) {
     if listeners.v6 == 0 || ORIGINS.insert(origin.cookie, origin, 0).is_err() {
         return;
     }
-    set_v6(ctx.sock_addr, LOOPBACK_V6, listeners.v6);
+    sock_addr::set_v6(ctx, &Endpoint::v6(LOOPBACK_V6, listeners.v6));
 }
 
 /// The listeners to use for a connection, if it is to be redirected at all.
@@ -103,11 +92,7 @@ fn listeners(ctx: &SockAddrContext, origin: &Origin) -> Option<Listeners> {
     unsafe { GO.get(origin.pid) }?;
     // SAFETY: as above.
     unsafe { PORTS.get(origin.remote.port) }?;
-    let beat = HEARTBEAT.get(0).copied()?;
-    // SAFETY: plain helper call without pointers.
-    let age = unsafe { bpf_ktime_get_ns() }.wrapping_sub(beat);
-    // A beat from another CPU may be a moment ahead.
-    (age < HEARTBEAT_LIMIT_NS || age > u64::MAX / 2).then_some(listeners)
+    heartbeat::is_fresh(ACCELERATOR).then_some(listeners)
 }
 
 /// Files the destination of a redirected socket under its near end; called before the SYN leaves.
@@ -127,49 +112,34 @@ pub fn note_near_end(ctx: &SockOpsContext, cookie: u64, local: Endpoint) {
     let _ = NEAR_ENDS.insert(near_end, origin, 0);
 }
 
-/// Shows a redirected IPv4 socket the peer that it asked for.
+/// Shows a redirected IPv4 socket the peer that it asked for, a nameserver included.
 ///
 /// cgroup/getpeername4, kernel 5.8, `CAP_BPF` + `CAP_NET_ADMIN`. Without it, a process that asks sees the listener.
 #[cgroup_sock_addr(getpeername4)]
 pub fn getpeername4(ctx: SockAddrContext) -> i32 {
-    if let Some((origin, listeners)) = shown(&ctx) {
-        // SAFETY: fields of the context.
-        let (address, port) = unsafe { ((*ctx.sock_addr).user_ip4, (*ctx.sock_addr).user_port) };
-        if address == LOOPBACK_V4 && socket::port(port) == listeners.v4 {
-            let [.., a, b, c, d] = origin.remote.address;
-            set_v4(
-                ctx.sock_addr,
-                u32::from_ne_bytes([a, b, c, d]),
-                origin.remote.port,
-            );
-        }
+    let peer = sock_addr::get_v4(&ctx);
+    if let Some((origin, listeners)) = shown(&ctx)
+        && peer == Endpoint::v4([127, 0, 0, 1], listeners.v4)
+    {
+        sock_addr::set_v4(&ctx, &origin.remote);
+    } else {
+        names::restore4(&ctx, &peer);
     }
     ALLOW
 }
 
-/// Shows a redirected IPv6 socket the peer that it asked for.
+/// Shows a redirected IPv6 socket the peer that it asked for, a nameserver included.
 ///
 /// cgroup/getpeername6, as [`getpeername4`].
 #[cgroup_sock_addr(getpeername6)]
 pub fn getpeername6(ctx: SockAddrContext) -> i32 {
-    if let Some((origin, listeners)) = shown(&ctx) {
-        // SAFETY: fields of the context, read word by word as the verifier demands.
-        let (last, port) = unsafe {
-            (
-                read_volatile(&raw const (*ctx.sock_addr).user_ip6[3]),
-                (*ctx.sock_addr).user_port,
-            )
-        };
-        if last == LOOPBACK_V6[3] && socket::port(port) == listeners.v6 {
-            let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = origin.remote.address;
-            let words = [
-                u32::from_ne_bytes([a, b, c, d]),
-                u32::from_ne_bytes([e, f, g, h]),
-                u32::from_ne_bytes([i, j, k, l]),
-                u32::from_ne_bytes([m, n, o, p]),
-            ];
-            set_v6(ctx.sock_addr, words, origin.remote.port);
-        }
+    let peer = sock_addr::get_v6(&ctx);
+    if let Some((origin, listeners)) = shown(&ctx)
+        && peer == Endpoint::v6(LOOPBACK_V6, listeners.v6)
+    {
+        sock_addr::set_v6(&ctx, &origin.remote);
+    } else {
+        names::restore6(&ctx, &peer);
     }
     ALLOW
 }
@@ -182,26 +152,5 @@ fn shown(ctx: &SockAddrContext) -> Option<(Origin, Listeners)> {
         let origin = *ORIGINS.get(bpf_get_socket_cookie(ctx.as_ptr()))?;
         let listeners = *LISTENERS.get(bpf_get_netns_cookie(ctx.as_ptr()))?;
         Some((origin, listeners))
-    }
-}
-
-#[inline(always)]
-fn set_v4(addr: *mut bpf_sock_addr, address: u32, port: u16) {
-    // SAFETY: writable fields of the context.
-    unsafe {
-        write_volatile(&raw mut (*addr).user_ip4, address);
-        write_volatile(&raw mut (*addr).user_port, u32::from(port.to_be()));
-    }
-}
-
-#[inline(always)]
-fn set_v6(addr: *mut bpf_sock_addr, words: [u32; 4], port: u16) {
-    // SAFETY: writable fields of the context, written word by word as the verifier demands.
-    unsafe {
-        write_volatile(&raw mut (*addr).user_ip6[0], words[0]);
-        write_volatile(&raw mut (*addr).user_ip6[1], words[1]);
-        write_volatile(&raw mut (*addr).user_ip6[2], words[2]);
-        write_volatile(&raw mut (*addr).user_ip6[3], words[3]);
-        write_volatile(&raw mut (*addr).user_port, u32::from(port.to_be()));
     }
 }

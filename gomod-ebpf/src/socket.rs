@@ -14,9 +14,9 @@ use gomod_ebpf_common::{
 };
 
 use crate::{
-    flow, redirect,
+    flow, names, redirect,
     ring::{self, Wake},
-    scope,
+    scope, sock_addr,
 };
 
 /// `IPPROTO_TCP`.
@@ -57,12 +57,11 @@ pub fn sock_create(ctx: SockContext) -> i32 {
 /// packet on, and those that never send one are not seen.
 #[cgroup_sock_addr(connect4)]
 pub fn connect4(ctx: SockAddrContext) -> i32 {
-    // SAFETY: fields of the context, which the verifier maps to the real structure.
-    let remote = unsafe {
-        let addr = &*ctx.sock_addr;
-        Endpoint::v4(addr.user_ip4.to_ne_bytes(), port(addr.user_port))
-    };
-    if let Some(origin) = report_connect(&ctx, remote) {
+    let remote = sock_addr::get_v4(&ctx);
+    let origin = report_connect(&ctx, remote);
+    if !names::connect4(&ctx, &remote)
+        && let Some(origin) = origin
+    {
         redirect::connect4(&ctx, origin);
     }
     ALLOW
@@ -73,32 +72,14 @@ pub fn connect4(ctx: SockAddrContext) -> i32 {
 /// cgroup/connect6, as [`connect4`].
 #[cgroup_sock_addr(connect6)]
 pub fn connect6(ctx: SockAddrContext) -> i32 {
-    let mut address = [0; 16];
-    // SAFETY: fields of the context, read word by word as the verifier demands.
-    let user_port = unsafe {
-        let addr = &raw const *ctx.sock_addr;
-        let words = [
-            core::ptr::read_volatile(&raw const (*addr).user_ip6[0]),
-            core::ptr::read_volatile(&raw const (*addr).user_ip6[1]),
-            core::ptr::read_volatile(&raw const (*addr).user_ip6[2]),
-            core::ptr::read_volatile(&raw const (*addr).user_ip6[3]),
-        ];
-        address[0..4].copy_from_slice(&words[0].to_ne_bytes());
-        address[4..8].copy_from_slice(&words[1].to_ne_bytes());
-        address[8..12].copy_from_slice(&words[2].to_ne_bytes());
-        address[12..16].copy_from_slice(&words[3].to_ne_bytes());
-        (*addr).user_port
-    };
-    if let Some(origin) = report_connect(&ctx, Endpoint::v6(address, port(user_port))) {
+    let remote = sock_addr::get_v6(&ctx);
+    let origin = report_connect(&ctx, remote);
+    if !names::connect6(&ctx, &remote)
+        && let Some(origin) = origin
+    {
         redirect::connect6(&ctx, origin);
     }
     ALLOW
-}
-
-/// Port in host order from the context's field, which holds it in network order in its low half.
-#[inline(always)]
-pub fn port(user_port: u32) -> u16 {
-    u16::from_be(user_port as u16)
 }
 
 /// Returns what the redirecting programs need to know of a TCP socket.

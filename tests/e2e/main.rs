@@ -11,6 +11,7 @@ mod faults;
 mod harness;
 mod identity;
 mod kernel_programs;
+mod names;
 mod probe;
 mod quiet_network;
 mod refusals;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let trials = [
         faults::trials(),
         probe::trials(),
+        names::trials(),
         accelerate::trials(),
         quiet_network::trials(),
         residue::trials(),

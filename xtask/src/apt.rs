@@ -15,7 +15,7 @@ struct Needed {
 }
 
 /// What a test run needs besides cargo. A program missing here shows up as skipped tests.
-const FOR_TESTS: [Needed; 6] = [
+const FOR_TESTS: [Needed; 8] = [
     Needed {
         program: "python3",
         package: "python3",
@@ -46,17 +46,57 @@ const FOR_TESTS: [Needed; 6] = [
         package: "tshark",
         purpose: "reads the packets that a probe has kept",
     },
+    Needed {
+        program: "dig",
+        package: "bind9-dnsutils",
+        purpose: "asks nameservers as no resolver does",
+    },
+    Needed {
+        program: "musl-gcc",
+        package: "musl-tools",
+        purpose: "makes a program with musl's resolver",
+    },
 ];
 
-/// Packages for the tests that are not there yet.
-pub(crate) fn missing_for_tests() -> Vec<&'static str> {
+/// What the DNS stub is measured with and against.
+const FOR_DNS_BENCH: [Needed; 3] = [
+    Needed {
+        program: "dnsmasq",
+        package: "dnsmasq-base",
+        purpose: "the DNS stub is measured against it",
+    },
+    Needed {
+        program: "unbound",
+        package: "unbound",
+        purpose: "the DNS stub is measured against it; where services are started on installation, \
+                  `systemctl disable --now unbound` stops it",
+    },
+    Needed {
+        program: "dnsperf",
+        package: "dnsperf",
+        purpose: "counts answers per second",
+    },
+];
+
+/// Packages for `bench dns` that are not there yet.
+pub(crate) fn missing_for_dns_bench() -> Vec<&'static str> {
+    missing(&FOR_DNS_BENCH)
+}
+
+fn missing(needed: &[Needed]) -> Vec<&'static str> {
     let mut packages = Vec::new();
-    for needed in FOR_TESTS {
+    for needed in needed {
         if find_program(needed.program).is_none() {
             eprintln!("missing: {} ({})", needed.program, needed.purpose);
             packages.push(needed.package);
         }
     }
+    packages
+}
+
+/// Packages for the tests that are not there yet.
+pub(crate) fn missing_for_tests() -> Vec<&'static str> {
+    let mut packages = missing(&FOR_TESTS);
     let mut pip = Command::new("python3");
     if !process::succeeds(pip.args(["-m", "pip", "--version"])) {
         eprintln!("missing: pip (fetches Go toolchains)");

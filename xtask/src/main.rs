@@ -57,7 +57,7 @@ enum Task {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
-    /// Measure: `bench overhead`, `bench download`, `bench verdicts`.
+    /// Measure: `bench overhead`, `bench download`, `bench dns`, `bench verdicts`.
     Bench {
         /// Which measurement; `overhead` without it.
         name: Option<String>,

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{go, process, test, workspace::Workspace};
+use crate::{apt, go, process, test, workspace::Workspace};
 
 /// The network that the demo shows: distance, and what is wrong with it.
 const DEMO_NETWORK: [&str; 4] = ["--rtt", "50ms", "--fault", "sni-reset"];
@@ -89,6 +89,9 @@ pub(crate) fn lab(workspace: &Workspace, args: &[OsString]) -> Result<()> {
 /// `gomod-bench NAME ARGS`, optimised.
 pub(crate) fn bench(workspace: &Workspace, name: Option<&str>, args: &[OsString]) -> Result<()> {
     let go = prepare(workspace)?;
+    if name == Some("dns") {
+        apt::install(&apt::missing_for_dns_bench())?;
+    }
     build(
         workspace,
         "release",

@@ -3,6 +3,7 @@
 
 mod accelerate;
 mod cache;
+mod names;
 mod preamble;
 mod probe;
 mod probe_worker;

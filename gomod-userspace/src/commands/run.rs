@@ -5,6 +5,7 @@ use std::{
     ffi::{CString, OsString},
     os::{fd::AsFd as _, unix::ffi::OsStrExt as _},
     path::PathBuf,
+    sync::Arc,
     thread,
 };
 
@@ -15,11 +16,13 @@ use time::OffsetDateTime;
 
 use super::{
     accelerate::{self, Acceleration, Choices},
-    cache, preamble, say,
+    cache,
+    names::{NameArguments, NameService},
+    preamble, say,
     session::{Recording, Session},
 };
 use crate::{
-    accelerator::mirrors::Mirror,
+    accelerator::{mirrors::Mirror, upstream::Resolve},
     kernel::{self, KernelError, Tracer, events::Event},
     launch::{
         Cgroup, Child, Ending, Hierarchy, Invoker, JobControl, LaunchError, Signals, SpawnOptions,
@@ -55,6 +58,8 @@ pub(super) struct Arguments {
     /// from this one; it must be https, and may be given several times.
     #[arg(long = "mirror", value_name = "URL")]
     pub(super) mirrors: Vec<Mirror>,
+    #[command(flatten)]
+    pub(super) names: NameArguments,
     /// Write the report (JSON, schema gomod-trace.report/1) to FILE.
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
@@ -127,9 +132,11 @@ async fn trace(
     let recording = recording.map(Recording::new);
 
     // Each takes some 30 ms, and the command waits for both.
+    let with_names = arguments.names.wanted(arguments.accelerate);
     let options = kernel::Options {
         debug: arguments.debug_kernel,
         redirect: arguments.accelerate,
+        names: with_names,
     };
     let (prepared, tracer) = thread::scope(|scope| {
         let prepared = arguments.accelerate.then(|| {
@@ -171,7 +178,20 @@ async fn trace(
             core: false,
         });
     }
-    let (child, mut acceleration) = spawn(arguments, argv, invoker, cgroup, &mut tracer, prepared)?;
+    // Before the command can ask.
+    let mut names = with_names
+        .then(|| NameService::start(&arguments.names, invoker, &mut tracer))
+        .transpose()
+        .unwrap_or_else(|error| {
+            say(format_args!("DNS is only observed: {error:#}"));
+            None
+        });
+    let mut carrying = Carrying {
+        tracer: &mut tracer,
+        prepared,
+        resolver: names.as_ref().map(NameService::resolver),
+    };
+    let (child, mut acceleration) = spawn(arguments, argv, invoker, cgroup, &mut carrying)?;
     tracer.run_before_others();
     preamble::drop_privileges();
     let mut supervisor = Supervisor::new(child, cgroup, signals)?;
@@ -187,10 +207,11 @@ async fn trace(
         tokio::select! {
             ending = supervisor.ended() => break ending?,
             batch = tracer.next(), if !session.is_blind() => {
-                attend(acceleration.as_mut(), &batch);
+                attend(acceleration.as_mut(), names.as_mut(), &batch);
                 session.take(batch);
             }
             Some(event) = next(acceleration.as_mut()) => session.take(Ok(vec![event])),
+            events = next_names(names.as_mut()) => session.take(Ok(events)),
         }
     };
     // What the command left running in the background is traced to its end, or until we are told to stop.
@@ -205,13 +226,14 @@ async fn trace(
                 break;
             }
             batch = tracer.next(), if !session.is_blind() => {
-                attend(acceleration.as_mut(), &batch);
+                attend(acceleration.as_mut(), names.as_mut(), &batch);
                 session.take(batch);
             }
             Some(event) = next(acceleration.as_mut()) => session.take(Ok(vec![event])),
+            events = next_names(names.as_mut()) => session.take(Ok(events)),
         }
     }
-    let mode = if acceleration.is_some() {
+    let mode = if acceleration.is_some() || names.is_some() {
         Mode::Accelerate
     } else {
         Mode::Observe
@@ -224,6 +246,9 @@ async fn trace(
             session.take(Ok(events));
             tracing::info!(?tally, "fetched ahead");
         }
+    }
+    if let Some(names) = names {
+        session.take(Ok(names.finish()));
     }
     tracer.detach();
 
@@ -251,21 +276,29 @@ async fn trace(
     Ok(ending)
 }
 
+/// What is needed to carry the command's traffic.
+struct Carrying<'a> {
+    tracer: &'a mut Tracer,
+    prepared: Option<accelerate::Prepared>,
+    resolver: Option<Arc<dyn Resolve>>,
+}
+
 /// Starts the command, carried by us if that was prepared and can be set up; else only observed.
 fn spawn(
     arguments: &Arguments,
     argv: &[CString],
     invoker: &Invoker,
     cgroup: &Cgroup,
-    tracer: &mut Tracer,
-    prepared: Option<accelerate::Prepared>,
+    carrying: &mut Carrying<'_>,
 ) -> Result<(Child, Option<Acceleration>)> {
-    if let Some(prepared) = prepared {
+    if let Some(prepared) = carrying.prepared.take() {
         let trusting = SpawnOptions::default().trusting(&prepared.overlay);
         match Child::spawn(argv, invoker, cgroup, trusting) {
             Ok(child) => {
-                let acceleration = Acceleration::start(prepared, tracer, choices(arguments))
-                    .inspect_err(|error| say(format_args!("only observed: {error:#}")));
+                let resolver = carrying.resolver.take();
+                let acceleration =
+                    Acceleration::start(prepared, carrying.tracer, choices(arguments), resolver)
+                        .inspect_err(|error| say(format_args!("only observed: {error:#}")));
                 return Ok((child, acceleration.ok()));
             }
             Err(LaunchError::Overlay(error)) => say(format_args!("only observed: {error}")),
@@ -284,13 +317,32 @@ fn choices(arguments: &Arguments) -> Choices {
     }
 }
 
-/// Shows the accelerator what the kernel saw, and the kernel that the accelerator lives.
-fn attend(acceleration: Option<&mut Acceleration>, batch: &Result<Vec<Event>, KernelError>) {
+/// Shows accelerator and stub what the kernel saw, and the kernel that they live.
+fn attend(
+    acceleration: Option<&mut Acceleration>,
+    names: Option<&mut NameService>,
+    batch: &Result<Vec<Event>, KernelError>,
+) {
+    // Names are asked for first: what is fetched ahead needs them.
+    if let Some(names) = names {
+        names.beat();
+        for event in batch.iter().flatten() {
+            names.meet(event);
+        }
+    }
     if let Some(acceleration) = acceleration {
         acceleration.beat();
         for event in batch.iter().flatten() {
             acceleration.meet(event);
         }
+    }
+}
+
+/// What the stub did next; never anything without one.
+async fn next_names(names: Option<&mut NameService>) -> Vec<Event> {
+    match names {
+        Some(names) => names.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -38,6 +38,7 @@ pub struct Diagnosis {
     limits: Limits,
     connections: Connections,
     dns: dns::Lookups,
+    nameservers: dns::Nameservers,
     locks: lock::Locks,
     cuts: transfer::Cuts,
     rates: transfer::Rates,
@@ -142,6 +143,7 @@ impl Diagnosis {
         };
         let ledger = &mut self.ledger;
         self.dns.examine(view, ledger);
+        self.nameservers.examine(view, &self.dns, ledger);
         self.locks.examine(view, ledger);
         let mut transfers: BTreeMap<Pid, Vec<&Connection>> = BTreeMap::new();
         let mut establishing = BTreeSet::new();

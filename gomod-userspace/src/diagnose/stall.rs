@@ -26,6 +26,11 @@ pub enum StallSubject {
         /// What for.
         name: String,
     },
+    /// A nameserver that our own stub asks.
+    Nameserver {
+        /// Its address and port, or its URL.
+        server: String,
+    },
     /// A connection.
     Connection(ConnectionId),
     /// A lock file that a process waits for.

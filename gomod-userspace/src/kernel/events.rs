@@ -13,6 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+mod nameserver;
+
+pub use nameserver::{NameAnswered, NameAsked, NameReply, NameSource};
+
 /// A moment of `CLOCK_MONOTONIC`, nanoseconds since boot.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -159,6 +163,10 @@ pub enum EventKind {
     },
     /// The accelerator has answered a request.
     Answered(Answered),
+    /// The DNS stub has answered a question.
+    NameAnswered(NameAnswered),
+    /// The DNS stub has asked a nameserver.
+    NameAsked(NameAsked),
     /// Events that the ring buffer had no room for, since the last report of this kind.
     Lost {
         /// How many.

@@ -10,11 +10,13 @@ mod decode;
 mod detach;
 mod error;
 pub mod events;
+mod heartbeat;
 mod lock_waits;
 mod locks;
 mod memlock;
 mod module_files;
 mod mounts;
+mod names;
 mod preflight;
 mod processes;
 mod programs;
@@ -26,9 +28,11 @@ mod tracer;
 
 pub use decode::decode;
 pub use error::KernelError;
+pub use heartbeat::Heartbeat;
+pub use names::NameRedirector;
 pub use preflight::{preflight, version};
 pub use programs::{Missing, PROGRAM_NAMES};
-pub use redirect::{Heartbeat, NearEnds, RedirectedFrom, Redirector, netns_cookie};
+pub use redirect::{NearEnds, RedirectedFrom, Redirector, netns_cookie};
 pub use tracer::{Options, Tracer, now};
 
 /// The kernel programs, as they ship.

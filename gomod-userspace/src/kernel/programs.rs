@@ -39,8 +39,37 @@ struct Entry {
     lost: &'static str,
     /// Without it there is nothing to tell.
     essential: bool,
-    /// Needed only where connections are redirected.
-    redirect: bool,
+    wanted: Wanted,
+}
+
+/// When a program is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// To watch.
+    Always,
+    /// Where connections or questions to nameservers are redirected.
+    Redirecting,
+    /// Where questions to nameservers are redirected, and then it's indispensable for that.
+    Names,
+}
+
+/// What is to be redirected.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Redirected {
+    /// Connections of `go`.
+    pub(super) connections: bool,
+    /// Questions to nameservers.
+    pub(super) names: bool,
+}
+
+impl Wanted {
+    fn for_run(self, redirected: Redirected) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Redirecting => redirected.connections || redirected.names,
+            Self::Names => redirected.names,
+        }
+    }
 }
 
 const fn cgroup(program: &'static str, lost: &'static str, essential: bool) -> Entry {
@@ -49,14 +78,25 @@ const fn cgroup(program: &'static str, lost: &'static str, essential: bool) -> E
         hook: Hook::Cgroup,
         lost,
         essential,
-        redirect: false,
+        wanted: Wanted::Always,
     }
 }
 
 const fn redirecting(program: &'static str, lost: &'static str) -> Entry {
     Entry {
-        redirect: true,
+        wanted: Wanted::Redirecting,
         ..cgroup(program, lost, false)
+    }
+}
+
+const fn of_names(program: &'static str) -> Entry {
+    Entry {
+        wanted: Wanted::Names,
+        ..cgroup(
+            program,
+            "faster DNS: questions go to the nameservers themselves",
+            false,
+        )
     }
 }
 
@@ -76,7 +116,7 @@ const fn tracepoint(
         },
         lost,
         essential: false,
-        redirect: false,
+        wanted: Wanted::Always,
     }
 }
 
@@ -94,6 +134,11 @@ const TABLE: &[Entry] = &[
         "getpeername6",
         "nothing, but processes see our listener as their IPv6 peer",
     ),
+    // Answers must look right before the first question goes elsewhere.
+    of_names("recvmsg4"),
+    of_names("recvmsg6"),
+    of_names("sendmsg4"),
+    of_names("sendmsg6"),
     cgroup("packet_out", "DNS queries and TLS ClientHellos", true),
     cgroup("packet_in", "DNS answers, resets and TLS answers", true),
     cgroup(
@@ -215,6 +260,16 @@ pub const PROGRAM_NAMES: [&str; TABLE.len()] = {
     names
 };
 
+/// True if questions to nameservers can be redirected without these programs: all that changes an address is there.
+pub(super) fn names_work_without(missing: &[Missing]) -> bool {
+    !missing.iter().any(|missing| {
+        matches!(missing.program, "connect4" | "connect6")
+            || TABLE
+                .iter()
+                .any(|entry| entry.program == missing.program && entry.wanted == Wanted::Names)
+    })
+}
+
 /// Offset of `group_dead` in `sched:sched_process_exit`, 0 if this kernel's has none.
 pub(super) fn group_dead_offset() -> u32 {
     tracefs::format("sched", "sched_process_exit")
@@ -230,14 +285,18 @@ fn offset(fields: &[(String, u32)], name: &str) -> Option<u32> {
         .map(|(_, offset)| *offset)
 }
 
-/// Loads and attaches every program to `target`, one by one, those for redirecting only with `redirect`. `Err` names an essential one that was refused.
+/// Loads and attaches every program that is wanted to `target`, one by one. `Err` names an essential one that was
+/// refused.
 pub(super) fn attach_all(
     ebpf: &mut Ebpf,
     target: BorrowedFd<'_>,
-    redirect: bool,
+    redirected: Redirected,
 ) -> Result<Vec<Missing>, Missing> {
     let mut missing = Vec::new();
-    for entry in TABLE.iter().filter(|entry| redirect || !entry.redirect) {
+    for entry in TABLE
+        .iter()
+        .filter(|entry| entry.wanted.for_run(redirected))
+    {
         if let Err(reason) = attach(ebpf, entry, target) {
             let lacking = Missing {
                 program: entry.program,
@@ -343,6 +402,22 @@ fn explain(error: &ProgramError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_redirected_completely_or_not_at_all() {
+        let missing = |program| {
+            [Missing {
+                program,
+                lost: "",
+                reason: String::new(),
+            }]
+        };
+        assert!(names_work_without(&[]));
+        assert!(names_work_without(&missing("getpeername4")));
+        for program in ["connect6", "recvmsg4", "sendmsg6"] {
+            assert!(!names_work_without(&missing(program)), "{program}");
+        }
+    }
 
     #[test]
     fn the_object_has_exactly_the_programs_of_the_table() {

@@ -12,14 +12,14 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData, MapError},
+    maps::{HashMap, MapData, MapError},
 };
 use gomod_ebpf_common::{Endpoint, Listeners, NearEnd, Origin};
 
 use super::{
     KernelError,
     events::{Pid, SocketCookie},
-    tracer::{map_error, now, take_map},
+    tracer::{map_error, take_map},
 };
 
 /// Tells the kernel programs what to redirect. Until [`Self::listen`] was called, and after this process has ended or
@@ -29,9 +29,6 @@ pub struct Redirector {
     ports: HashMap<MapData, u16, u8>,
     go: HashMap<MapData, u32, u8>,
 }
-
-/// Shows the kernel programs that the agent is alive.
-pub struct Heartbeat(Array<MapData, u64>);
 
 /// Where redirected connections wanted to go, by the peer's address that their listener sees.
 pub struct NearEnds(Mutex<HashMap<MapData, NearEnd, Origin>>);
@@ -47,16 +44,15 @@ pub struct RedirectedFrom {
     pub destination: SocketAddr,
 }
 
-/// All three, from the loaded programs.
-pub(super) fn open(ebpf: &mut Ebpf) -> Result<(Redirector, Heartbeat, NearEnds), KernelError> {
+/// Both, from the loaded programs.
+pub(super) fn open(ebpf: &mut Ebpf) -> Result<(Redirector, NearEnds), KernelError> {
     let redirector = Redirector {
         listeners: take_map(ebpf, "LISTENERS", HashMap::try_from)?,
         ports: take_map(ebpf, "PORTS", HashMap::try_from)?,
         go: take_map(ebpf, "GO", HashMap::try_from)?,
     };
-    let heartbeat = Heartbeat(take_map(ebpf, "HEARTBEAT", Array::try_from)?);
     let near_ends = NearEnds(Mutex::new(take_map(ebpf, "NEAR_ENDS", HashMap::try_from)?));
-    Ok((redirector, heartbeat, near_ends))
+    Ok((redirector, near_ends))
 }
 
 impl Redirector {
@@ -110,13 +106,6 @@ impl Redirector {
     }
 }
 
-impl Heartbeat {
-    /// To be called several times a second by whoever accepts connections, so that it stops when accepting stops.
-    pub fn beat(&mut self) -> Result<(), KernelError> {
-        self.0.set(0, now().0, 0).map_err(map_error("HEARTBEAT"))
-    }
-}
-
 impl NearEnds {
     /// The origin of the connection that a listener in `netns` accepted from `peer`; forgotten by this call. `None` if
     /// the connect programs did not redirect it: some process has dialled the listener itself.
@@ -160,7 +149,7 @@ pub fn netns_cookie(socket: impl AsFd) -> io::Result<u64> {
     }
 }
 
-fn endpoint(address: SocketAddr) -> Endpoint {
+pub(super) fn endpoint(address: SocketAddr) -> Endpoint {
     match address {
         SocketAddr::V4(v4) => Endpoint::v4(v4.ip().octets(), v4.port()),
         SocketAddr::V6(v6) => Endpoint::v6(v6.ip().octets(), v6.port()),

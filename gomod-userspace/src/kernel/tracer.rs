@@ -13,13 +13,15 @@ use super::{
     KernelError, OBJECT,
     detach::Holder,
     events::{Event, EventKind, FileOperation, MonotonicNanos, Pid},
+    heartbeat::{Heartbeat, Heartbeats},
     lock_waits::LockWaits,
     memlock,
     module_files::ModuleFiles,
     mounts,
+    names::NameRedirector,
     processes::{self, Processes},
-    programs::{self, Missing},
-    redirect::{self, Heartbeat, NearEnds, Redirector},
+    programs::{self, Missing, Redirected},
+    redirect::{self, NearEnds, Redirector},
     ring::Ring,
     samples::Samples,
 };
@@ -41,6 +43,8 @@ pub struct Options {
     pub debug: bool,
     /// Load also what redirected sockets need; what is redirected is then up to the [`Redirector`].
     pub redirect: bool,
+    /// Load also what redirected questions to nameservers need; which ones are is then up to the [`NameRedirector`].
+    pub names: bool,
 }
 
 /// The attached kernel programs and their events.
@@ -55,6 +59,7 @@ pub struct Tracer {
     lock_waits: LockWaits,
     tick: Interval,
     redirect: Option<(Redirector, Heartbeat, NearEnds)>,
+    names: Option<(NameRedirector, Heartbeat)>,
     /// The last batch was full: there may be more to read, without a wait.
     behind: bool,
     /// Passes on what the kernel programs have logged.
@@ -82,10 +87,7 @@ impl Tracer {
         .map_err(KernelError::system("cannot wait for the ring buffer"))?;
         let samples = Samples::new(take_map(&mut ebpf, "FLOWS", HashMap::try_from)?);
         let lock_waits = LockWaits::new(take_map(&mut ebpf, "LOCKING", HashMap::try_from)?);
-        let redirect = options
-            .redirect
-            .then(|| redirect::open(&mut ebpf))
-            .transpose()?;
+        let (redirect, names) = redirecting(&mut ebpf, options, &missing)?;
         let foreign = processes::missing_in_pid_namespace();
         let processes = Processes::new(foreign.is_none());
         missing.extend(foreign);
@@ -101,6 +103,7 @@ impl Tracer {
             lock_waits,
             tick,
             redirect,
+            names,
             behind: false,
             flush_log,
         })
@@ -114,6 +117,12 @@ impl Tracer {
     /// What redirects connections, once, if [`Options::redirect`] was set.
     pub fn take_redirect(&mut self) -> Option<(Redirector, Heartbeat, NearEnds)> {
         self.redirect.take()
+    }
+
+    /// What redirects questions to nameservers, once, if [`Options::names`] was set and the kernel took all that this
+    /// needs.
+    pub fn take_names(&mut self) -> Option<(NameRedirector, Heartbeat)> {
+        self.names.take()
     }
 
     /// Lets the calling thread, which reads the ring, run before others: on a busy machine it would get its turn too
@@ -253,13 +262,45 @@ fn load(cgroup: BorrowedFd<'_>, options: Options) -> Result<(Ebpf, Vec<Missing>)
         })?;
     let mut traced: CgroupArray<_> = take_map(&mut ebpf, "TRACED", CgroupArray::try_from)?;
     traced.set(0, cgroup, 0).map_err(map_error("TRACED"))?;
-    let missing = programs::attach_all(&mut ebpf, cgroup, options.redirect).map_err(|refused| {
+    let redirected = Redirected {
+        connections: options.redirect,
+        names: options.names,
+    };
+    let missing = programs::attach_all(&mut ebpf, cgroup, redirected).map_err(|refused| {
         KernelError::Essential {
             program: refused.program,
             reason: refused.reason,
         }
     })?;
     Ok((ebpf, missing))
+}
+
+type Redirecting = (
+    Option<(Redirector, Heartbeat, NearEnds)>,
+    Option<(NameRedirector, Heartbeat)>,
+);
+
+/// The agent's hands on what is to be redirected.
+fn redirecting(
+    ebpf: &mut Ebpf,
+    options: Options,
+    missing: &[Missing],
+) -> Result<Redirecting, KernelError> {
+    let with_names = options.names && programs::names_work_without(missing);
+    if !options.redirect && !with_names {
+        return Ok((None, None));
+    }
+    let heartbeats = Heartbeats::open(ebpf)?;
+    let connections = options
+        .redirect
+        .then(|| redirect::open(ebpf))
+        .transpose()?
+        .map(|(redirector, near_ends)| (redirector, heartbeats.accelerator(), near_ends));
+    let names = with_names
+        .then(|| NameRedirector::open(ebpf))
+        .transpose()?
+        .map(|redirector| (redirector, heartbeats.stub()));
+    Ok((connections, names))
 }
 
 /// Kernel programs log through a ring buffer of their own, which drops without saying so: for debugging only.

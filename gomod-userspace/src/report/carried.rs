@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The summary's row of what the accelerator did.
+//! What the summary says of what the accelerator and the DNS stub did.
+
+use std::time::Duration;
 
 use super::units;
-use crate::{kernel::events::Source, timeline::RequestSeen};
+use crate::{
+    kernel::events::{NameSource, Source},
+    timeline::{DnsExchange, DnsOutcome, RequestSeen},
+};
 
 /// Requests by where their answers came from, and what it took. `None` if none was carried.
 pub(super) fn carried(requests: &[RequestSeen]) -> Option<String> {
@@ -45,10 +50,75 @@ pub(super) fn carried(requests: &[RequestSeen]) -> Option<String> {
     Some(parts.join(", "))
 }
 
+/// How long processes waited for names that the stub answered, and how long the network took for them. `None` if it
+/// answered none.
+pub(super) fn names(exchanges: &[DnsExchange]) -> Option<String> {
+    let mut waited = Duration::ZERO;
+    let mut network = Duration::ZERO;
+    let mut known = 0;
+    let mut stale = 0;
+    let mut any = false;
+    for exchange in exchanges {
+        let (Some(stub), DnsOutcome::Answered { at, .. }) = (exchange.stub, &exchange.outcome)
+        else {
+            continue;
+        };
+        any = true;
+        waited += at.since(exchange.sent);
+        network += stub.fetched_in;
+        match stub.source {
+            NameSource::Network => {}
+            NameSource::Cache | NameSource::Prewarmed => known += 1,
+            NameSource::Stale => stale += 1,
+        }
+    }
+    if !any {
+        return None;
+    }
+    let mut text = format!(
+        "answers took {} in all, the network {}",
+        units::duration(waited),
+        units::duration(network)
+    );
+    for (count, words) in [
+        (known, "known before they were asked for"),
+        (stale, "expired, as no nameserver answered"),
+    ] {
+        if count > 0 {
+            text = format!("{text}; {} {words}", units::number(count));
+        }
+    }
+    Some(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::events::{Answered, MonotonicNanos, Pid, SocketCookie};
+    use crate::{
+        kernel::events::{Answered, MonotonicNanos, Pid, SocketCookie},
+        report::tests::run,
+        timeline::StubAnswer,
+    };
+
+    #[test]
+    fn what_names_took_is_compared_with_what_the_network_took() {
+        let mut timeline = run::timeline();
+        assert_eq!(
+            names(&timeline.dns),
+            None,
+            "the nameserver itself was asked"
+        );
+        timeline.dns[0].stub = Some(StubAnswer {
+            source: NameSource::Prewarmed,
+            fetched_in: Duration::from_millis(1_400),
+        });
+        // Without an answer, nobody knows what it would have taken.
+        timeline.dns[1].stub = timeline.dns[0].stub;
+        assert_eq!(
+            names(&timeline.dns).unwrap(),
+            "answers took 23 ms in all, the network 1.4 s; 1 known before they were asked for"
+        );
+    }
 
     fn request(source: Source, attempts: u32, resumed: u32, whole: bool) -> RequestSeen {
         RequestSeen {

@@ -70,6 +70,7 @@ pub(super) fn place(stall: &Stall) -> Option<String> {
     }
     match &stall.subject {
         StallSubject::Name { name, .. } => Some(printable(name).into_owned()),
+        StallSubject::Nameserver { server } => Some(printable(server).into_owned()),
         StallSubject::Lock { path, .. } => Some(printable(&path.to_string_lossy()).into_owned()),
         StallSubject::Connection(_) => None,
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    carried::carried,
+    carried::{carried, names},
     json::RunFacts,
     palette::Palette,
     stall_lines::{evidence, place, waiting},
@@ -182,6 +182,9 @@ fn dns(exchanges: &[DnsExchange]) -> String {
     }
     if failed > 0 {
         let _ = write!(text, ", {failed} failed");
+    }
+    if let Some(names) = names(exchanges) {
+        let _ = write!(text, "; {names}");
     }
     text
 }

@@ -2,14 +2,16 @@
 //! A DNS question and what became of it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-use super::Timeline;
+use super::{Timeline, nameserver::StubAnswer};
 use crate::{
-    kernel::events::{Direction, MonotonicNanos, Packet, Pid, SocketCookie, canonical},
+    kernel::events::{
+        Direction, MonotonicNanos, NameAnswered, Packet, Pid, SocketCookie, canonical,
+    },
     wire::{
         Parsed,
         dns::{Message, Query, Response},
@@ -94,6 +96,8 @@ pub struct DnsExchange {
     pub name: String,
     /// "A", "AAAA", …
     pub qtype: String,
+    /// The process's end.
+    pub local: SocketAddr,
     /// Which server.
     pub server: SocketAddr,
     /// How.
@@ -105,6 +109,8 @@ pub struct DnsExchange {
     pub attempt: u32,
     /// What became of it.
     pub outcome: DnsOutcome,
+    /// What our own stub answered in the server's stead.
+    pub stub: Option<StubAnswer>,
 }
 
 /// Finds the question that an answer, an error or a repetition belongs to.
@@ -120,6 +126,8 @@ pub(super) struct DnsIndex {
     streams: BTreeMap<SocketCookie, DnsStreams>,
     /// Newest name for each address, from any process's answers.
     names: BTreeMap<IpAddr, String>,
+    /// Answers of the stub whose questions the kernel has not told of yet: the stub is quicker.
+    pub(super) early: VecDeque<NameAnswered>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -230,13 +238,17 @@ impl Timeline {
             pending.remove(0);
         }
         pending.push(place);
+        let local = canonical(packet.local);
+        let server = canonical(packet.remote);
         self.dns.push(DnsExchange {
+            stub: self.index.dns.take_early(local, server, &query),
+            local,
+            server,
             pid,
             cookie: packet.cookie,
             id: query.id,
             name: query.name,
             qtype: query.qtype,
-            server: canonical(packet.remote),
             transport,
             sent: at,
             attempt,

@@ -9,6 +9,7 @@ mod dns;
 mod handshake;
 mod lock;
 mod module;
+mod nameserver;
 mod process;
 mod request;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use connection::{
 pub use dns::{DNS_PORT, DnsExchange, DnsOutcome, DnsTransport};
 pub use lock::LockWait;
 pub use module::{FileProgress, ModuleFile, ModuleFileKind};
+pub use nameserver::{NameserverExchange, StubAnswer};
 pub use process::Process;
 pub use request::RequestSeen;
 
@@ -43,6 +45,8 @@ pub struct Timeline {
     pub ended_processes: Vec<Process>,
     /// DNS questions in the order they were sent.
     pub dns: Vec<DnsExchange>,
+    /// Questions of the DNS stub to nameservers, in the order in which they were over.
+    pub nameservers: Vec<NameserverExchange>,
     /// TCP connections in the order they were opened.
     pub connections: Vec<Connection>,
     /// Module files that were wanted, in that order.
@@ -124,6 +128,8 @@ impl Timeline {
                 why,
                 host,
             } => self.carried(*cookie, *way, why, host.as_deref()),
+            EventKind::NameAnswered(answered) => self.stub_answered(answered),
+            EventKind::NameAsked(asked) => self.stub_asked(at, asked),
             EventKind::Answered(answered) => self.requests.push(RequestSeen {
                 pid,
                 done: at,

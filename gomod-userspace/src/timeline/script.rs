@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::kernel::events::{
-    Direction, Event, EventKind, Exec, File, FileOperation, MonotonicNanos, Packet, Pid, Protocol,
-    SocketCookie, Tcp, TcpFlags, TcpMoment, TcpState, Traffic,
+    Direction, Event, EventKind, Exec, File, FileOperation, MonotonicNanos, NameAsked, NameReply,
+    Packet, Pid, Protocol, SocketCookie, Tcp, TcpFlags, TcpMoment, TcpState, Traffic,
 };
 
 /// The process that acts unless told otherwise.
@@ -243,6 +243,17 @@ impl Script {
             local,
             remote,
         })
+    }
+
+    /// The stub has asked a nameserver for an address of `name`, and that became of it.
+    pub(crate) fn asked(self, server: &str, name: &str, reply: NameReply) -> Self {
+        self.push(EventKind::NameAsked(NameAsked {
+            server: server.to_owned(),
+            name: name.to_owned(),
+            qtype: "A".to_owned(),
+            attempt: 1,
+            reply,
+        }))
     }
 
     /// Looks HOST up within a millisecond.

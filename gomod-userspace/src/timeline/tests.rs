@@ -332,3 +332,55 @@ fn how_a_connection_is_carried_may_be_known_before_the_connection() {
         assert_eq!(connection.why.as_deref(), Some("module host"));
     }
 }
+
+#[test]
+fn an_answer_of_the_stub_is_known_whoever_tells_of_it_first() {
+    use crate::kernel::events::{NameAnswered, NameSource};
+    let script = Script::new()
+        .query(1, 1, "A", HOST)
+        .answer(1, 1, "A", HOST, 0, &["198.18.0.10"])
+        .query(2, 2, "AAAA", HOST)
+        .query(3, 3, "A", HOST);
+    let local = |cookie: u64| {
+        let packet = |event: &&Event| matches!(&event.kind, EventKind::Packet(packet) if packet.cookie.0 == cookie);
+        match &script.events.iter().find(packet).unwrap().kind {
+            EventKind::Packet(packet) => packet.local,
+            other => panic!("{other:?}"),
+        }
+    };
+    let told = |cookie: u64, id, qtype: &str, source| Event {
+        at: script.events[0].at,
+        pid: Pid(0),
+        kind: EventKind::NameAnswered(NameAnswered {
+            client: local(cookie),
+            server: "198.18.0.2:53".parse().unwrap(),
+            id,
+            name: HOST.to_owned(),
+            qtype: qtype.to_owned(),
+            source,
+            fetched_in: std::time::Duration::from_millis(7),
+        }),
+    };
+    let mut timeline = Timeline::default();
+    timeline.apply(&told(2, 2, "AAAA", NameSource::Cache));
+    for event in &script.events {
+        timeline.apply(event);
+    }
+    timeline.apply(&told(1, 1, "A", NameSource::Prewarmed));
+    // Another id, another type: nobody's.
+    timeline.apply(&told(3, 4, "A", NameSource::Stale));
+    timeline.apply(&told(3, 3, "AAAA", NameSource::Stale));
+    let sources: Vec<_> = timeline
+        .dns
+        .iter()
+        .map(|exchange| exchange.stub.map(|stub| stub.source))
+        .collect();
+    assert_eq!(
+        sources,
+        [Some(NameSource::Prewarmed), Some(NameSource::Cache), None]
+    );
+    assert_eq!(timeline.dns.len(), 3, "no question is told twice");
+    let seven = std::time::Duration::from_millis(7);
+    assert_eq!(timeline.dns[0].network_time(), Some(seven));
+    assert_eq!(timeline.dns[1].network_time(), None, "no answer was seen");
+}

@@ -213,7 +213,7 @@ fn question_is_cut(mut rest: &[u8]) -> bool {
     }
 }
 
-fn name_text(name: &Name) -> String {
+pub(crate) fn name_text(name: &Name) -> String {
     let mut text = name.to_lowercase().to_ascii();
     if text.len() > 1 && text.ends_with('.') {
         text.pop();
@@ -221,7 +221,7 @@ fn name_text(name: &Name) -> String {
     text
 }
 
-fn type_text(record_type: RecordType) -> String {
+pub(crate) fn type_text(record_type: RecordType) -> String {
     match record_type {
         RecordType::Unknown(number) => format!("TYPE{number}"),
         known => known.to_string(),
@@ -229,7 +229,7 @@ fn type_text(record_type: RecordType) -> String {
 }
 
 /// Names as in IANA's table "DNS RCODEs".
-fn rcode_text(code: ResponseCode) -> String {
+pub(crate) fn rcode_text(code: ResponseCode) -> String {
     let name = match code.low() {
         0 => "NOERROR",
         1 => "FORMERR",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `gomod-bench`: what tracing costs (`overhead`), what carrying the traffic gains (`download`) and how right verdicts
-//! are (`verdicts`), against what the project promises.
+//! `gomod-bench`: what tracing costs (`overhead`), what carrying the traffic gains (`download`), how fast names
+//! are answered (`dns`) and how right verdicts are (`verdicts`), against what the project promises.
 
+mod dns;
 mod download;
 mod fetch;
 mod hello;
@@ -35,6 +36,14 @@ enum Task {
     Download(download::Options),
     /// What a probe says of known faults: the confusion matrix, over distances and losses.
     Verdicts(verdicts::Options),
+    /// How fast names are answered, beside dnsmasq and unbound.
+    Dns(dns::Options),
+    /// Be the nameserver behind all resolvers.
+    #[command(hide = true)]
+    DnsNameserver(dns::Served),
+    /// Be the DNS stub.
+    #[command(hide = true)]
+    DnsStub(dns::Stubbed),
     /// Print the monotonic clock, ns: the command whose start is timed.
     #[command(hide = true)]
     Clock,
@@ -59,6 +68,9 @@ fn main() -> ExitCode {
         Task::Download(options) => download::measure(&options),
         Task::Fetch(files) => fetch::all(&files).map(|()| true),
         Task::Verdicts(options) => verdicts::measure(&options),
+        Task::Dns(options) => dns::measure(&options),
+        Task::DnsNameserver(served) => dns::serve_names(&served).map(|()| true),
+        Task::DnsStub(stubbed) => dns::serve_stub(&stubbed).map(|()| true),
         Task::Clock => {
             println!("{}", now.as_nanos());
             Ok(true)

@@ -116,8 +116,13 @@ impl Log {
         self.with(|records| keep(&mut records.requests, request));
     }
 
-    pub(crate) fn question(&self, question: Question) {
-        self.with(|records| keep(&mut records.questions, question));
+    /// Returns how many there were before.
+    pub(crate) fn question(&self, question: Question) -> usize {
+        self.with(|records| {
+            let before = records.questions.len();
+            keep(&mut records.questions, question);
+            before
+        })
     }
 
     pub(crate) fn acts(&self) -> Vec<Act> {

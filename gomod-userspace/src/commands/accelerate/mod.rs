@@ -20,14 +20,15 @@ use rustls::{
 };
 use tokio::{runtime::Runtime, sync::mpsc};
 
-use self::policies::{KnownPolicies, Learned};
+use self::policies::KnownPolicies;
+pub(super) use self::policies::Learned;
 use crate::{
     accelerator::{
         Accelerator, Authority, Limits, Origin, Origins, Parts, Serving, Sums, Told, Way,
         engine::{AheadLimits, Engine, Knowledge, Stored, Tally},
         mirrors::Mirror,
         store::Store,
-        upstream::{Upstream, UpstreamOptions},
+        upstream::{Resolve, Upstream, UpstreamOptions},
     },
     golang::needs::Plan,
     kernel::{
@@ -95,13 +96,13 @@ pub(super) fn prepare(invoker: &Invoker, store: Option<Store>) -> anyhow::Result
         "GOPROXY and GOSUMDB name no host that is spoken to by HTTPS"
     );
     let authority = Authority::new(hosts.iter().map(|(host, _)| host.as_str()))?;
-    let trusted = TrustStore::read(invoker)?;
-    let roots = roots(&trusted);
+    let trust_store = TrustStore::read(invoker)?;
+    let roots = trusted(&trust_store);
     anyhow::ensure!(
         !roots.is_empty(),
         "no trusted certificate was found: install the system's CA certificates"
     );
-    let overlay = TrustOverlay::plan(&trusted, authority.certificate_pem().as_bytes())?;
+    let overlay = TrustOverlay::plan(&trust_store, authority.certificate_pem().as_bytes())?;
     Ok(Prepared {
         authority: Arc::new(authority),
         roots,
@@ -112,7 +113,7 @@ pub(super) fn prepare(invoker: &Invoker, store: Option<Store>) -> anyhow::Result
 }
 
 /// What the command trusts, so that we never trust more.
-fn roots(store: &TrustStore) -> RootCertStore {
+pub(super) fn trusted(store: &TrustStore) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     for file in store.files() {
         roots.add_parsable_certificates(CertificateDer::pem_slice_iter(file).flatten());
@@ -121,11 +122,13 @@ fn roots(store: &TrustStore) -> RootCertStore {
 }
 
 impl Acceleration {
-    /// Begins to serve, and to redirect: what is not yet known of a process is spliced.
+    /// Begins to serve, and to redirect: what is not yet known of a process is spliced. Without a `resolver`, the
+    /// system's is asked for the addresses of hosts.
     pub(super) fn start(
         prepared: Prepared,
         tracer: &mut Tracer,
         choices: Choices,
+        resolver: Option<Arc<dyn Resolve>>,
     ) -> anyhow::Result<Self> {
         let (mut redirector, mut heartbeat, near_ends) = tracer
             .take_redirect()
@@ -144,7 +147,11 @@ impl Acceleration {
         redirector.listen(netns, Some(port(&v4)?), v6.as_ref().map(port).transpose()?)?;
         let policies = Arc::new(KnownPolicies::default());
         let guard = runtime.enter();
-        let upstream = Upstream::new(UpstreamOptions::new(prepared.roots))?;
+        let mut options = UpstreamOptions::new(prepared.roots);
+        if let Some(resolver) = resolver {
+            options.resolver = resolver;
+        }
+        let upstream = Upstream::new(options)?;
         let limits = AheadLimits {
             bytes: choices.prefetch_limit,
             ..AheadLimits::default()

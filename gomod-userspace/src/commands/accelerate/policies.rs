@@ -50,14 +50,14 @@ impl Policies for KnownPolicies {
 }
 
 /// What a process said of itself at its exec.
-pub(super) struct Learned {
+pub(in crate::commands) struct Learned {
     settings: Settings,
     version: Option<GoVersion>,
 }
 
 impl Learned {
     /// `None` if its settings can't be read: it's left alone then.
-    pub(super) fn of(pid: Pid, exec: &Exec) -> Option<Self> {
+    pub(in crate::commands) fn of(pid: Pid, exec: &Exec) -> Option<Self> {
         let block = fs::read(format!("/proc/{pid}/environ")).ok()?;
         let version = exec.go_version.as_deref().and_then(GoVersion::of_toolchain);
         effective(Environment::from_block(&block), &exec.exe, version.as_ref())
@@ -95,7 +95,7 @@ impl Learned {
     }
 
     /// What it is set to.
-    pub(super) fn settings(&self) -> &Settings {
+    pub(in crate::commands) fn settings(&self) -> &Settings {
         &self.settings
     }
 
@@ -105,7 +105,7 @@ impl Learned {
     }
 
     /// What it will ask for.
-    pub(super) fn foreseen(&self, exec: &Exec) -> Foreseen {
+    pub(in crate::commands) fn foreseen(&self, exec: &Exec) -> Foreseen {
         let foreseen = || {
             let command = GoCommand::parse(&exec.argv, &self.settings)?;
             let project = project::read(exec.cwd.as_deref()?, &command, &self.settings)?;
@@ -116,6 +116,11 @@ impl Learned {
             let plan = Plan::new(&command, &project, local.as_ref(), &self.settings);
             Some(Foreseen {
                 urls: urls(&plan, &self.settings),
+                modules: plan
+                    .files
+                    .into_iter()
+                    .map(|file| file.module.path)
+                    .collect(),
                 lookups: plan.lookups,
                 sums: project.sums,
                 adds_sums: command.adds_sums(),
@@ -127,7 +132,9 @@ impl Learned {
 
 /// What a process will ask for, and what it knows already.
 #[derive(Default)]
-pub(super) struct Foreseen {
+pub(in crate::commands) struct Foreseen {
+    /// Paths of the modules.
+    pub(in crate::commands) modules: BTreeSet<String>,
     /// Files, in that order.
     pub(super) urls: Vec<url::Url>,
     /// Modules that it will look up in the checksum database.

@@ -2,10 +2,16 @@
 //! Lookups that stay without an answer, or get one that doesn't help.
 
 mod lookup;
+mod nameservers;
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use self::lookup::Judged;
+pub(super) use self::nameservers::Nameservers;
 use super::{Finding, Ledger, View};
 use crate::{
     kernel::events::{MonotonicNanos, Pid},
@@ -27,6 +33,8 @@ pub(super) struct Lookups {
     connected: BTreeMap<(Pid, IpAddr), MonotonicNanos>,
     /// Names without an address, by process and first label: candidates for a verdict.
     missing: BTreeMap<(Pid, String), Missing>,
+    /// Names that a process had to wait for.
+    told: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +64,9 @@ impl Lookups {
                 .collect();
             let judged = Judged::new(view, *pid, name, lookup.first, &questions, &self.connected);
             judged.report(view, &mut lookup.told, ledger);
+            if lookup.told && !self.told.contains(name) {
+                self.told.insert(name.clone());
+            }
             if let Some(missing) = self.missing.get_mut(&(*pid, first_label(name))) {
                 missing.active = missing.active.max(judged.active);
             }
@@ -93,6 +104,16 @@ impl Lookups {
             .range((pid, String::new())..)
             .next()
             .is_some_and(|((of, _), _)| *of == pid)
+    }
+
+    /// True while it is not known whether a process has to wait for this name.
+    fn is_waited_for(&self, name: &str) -> bool {
+        self.live.keys().any(|(_, waited)| waited == name)
+    }
+
+    /// True if a stall of this name was told.
+    fn was_told(&self, name: &str) -> bool {
+        self.told.contains(name)
     }
 
     fn take_in(&mut self, view: View<'_>) {

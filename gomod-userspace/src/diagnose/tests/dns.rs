@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Lookups that stay without an answer, or get one that does not help.
 
+use std::time::Duration;
+
 use super::{HOST, PROXY, Script, TcpMoment, Verdict, moment, none, only};
+use crate::kernel::events::NameReply;
 
 #[test]
 fn a_silent_nameserver_is_one_stall_for_both_types() {
@@ -155,4 +158,81 @@ fn a_late_answer_is_slow_by_the_measure_of_the_run() {
         (moment(0.0), Some(moment(2000.0)))
     );
     none(&late(200_000), 5000.0);
+}
+
+const FIRST: &str = "198.18.0.2:53";
+const SECOND: &str = "198.18.0.3:53";
+
+fn answered(ms: u64) -> NameReply {
+    NameReply::Answered {
+        latency: Duration::from_millis(ms),
+        rcode: "NOERROR".to_owned(),
+    }
+}
+
+fn silent(ms: u64, given_up: bool) -> NameReply {
+    NameReply::Silent {
+        waited: Duration::from_millis(ms),
+        given_up,
+    }
+}
+
+#[test]
+fn a_dead_nameserver_is_told_of_even_though_nobody_waited_for_it() {
+    let script = Script::new()
+        .resolved()
+        .asked(FIRST, HOST, silent(900, true))
+        .asked(SECOND, HOST, answered(20))
+        .at(1_000.0)
+        .asked(FIRST, "sum.golang.org", silent(900, true));
+    let stall = only(&script, 9_000.0, Verdict::DnsTimeout);
+    assert_eq!(stall.evidence["servers"], serde_json::json!([FIRST]));
+    assert_eq!(
+        (&stall.evidence["attempts"], &stall.evidence["answered"]),
+        (&serde_json::json!(2), &serde_json::json!(0))
+    );
+    assert_eq!((stall.began, stall.ended), (moment(0.0), None));
+    let back = script.at(4_000.0).asked(FIRST, HOST, answered(20));
+    let stall = only(&back, 9_000.0, Verdict::DnsTimeout);
+    assert_eq!(stall.ended, Some(moment(4_020.0)));
+}
+
+#[test]
+fn two_short_silences_of_an_unknown_nameserver_make_a_suspicion() {
+    use crate::diagnose::Confidence;
+    let script = Script::new().asked(FIRST, HOST, silent(110, false));
+    none(&script, 9_000.0);
+    let script = script.asked(FIRST, "sum.golang.org", silent(110, false));
+    let stall = only(&script, 9_000.0, Verdict::DnsTimeout);
+    assert_eq!(stall.confidence, Confidence::Suspected);
+}
+
+#[test]
+fn a_nameserver_that_was_only_overtaken_is_not_silent() {
+    let overtaken = Script::new()
+        .asked(FIRST, HOST, answered(200))
+        .asked(FIRST, HOST, silent(400, false))
+        .asked(SECOND, HOST, silent(90, false));
+    none(&overtaken, 9_000.0);
+    let late = overtaken.asked(FIRST, HOST, silent(600, false));
+    only(&late, 9_000.0, Verdict::DnsTimeout);
+}
+
+#[test]
+fn a_late_answer_that_nobody_waited_for_is_the_networks() {
+    let script = Script::new().resolved().asked(FIRST, HOST, answered(3_000));
+    let stall = only(&script, 9_000.0, Verdict::DnsSlow);
+    assert_eq!(stall.evidence["latency_ms"], 3_000.0);
+}
+
+#[test]
+fn one_cause_is_told_once_where_a_process_waited() {
+    let script = Script::new()
+        .query(1, 1, "A", HOST)
+        .asked(FIRST, HOST, silent(900, true))
+        .asked(FIRST, HOST, answered(3_000))
+        .at(3_000.0)
+        .answer(1, 1, "A", HOST, 0, &["198.18.0.10"]);
+    let stall = only(&script, 9_000.0, Verdict::DnsSlow);
+    assert_eq!(stall.host.as_deref(), Some(HOST), "it is the lookup's");
 }

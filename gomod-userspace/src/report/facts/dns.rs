@@ -7,17 +7,9 @@ use serde::Serialize;
 
 use super::{Tell, at, milliseconds};
 use crate::{
-    kernel::events::MonotonicNanos,
+    kernel::events::{MonotonicNanos, NameSource},
     timeline::{DnsExchange, DnsOutcome, DnsTransport},
 };
-
-/// Where an answer came from.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Source {
-    /// The server that was asked. Other sources need a nameserver of our own, which observing does not have.
-    Network,
-}
 
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct DnsFact<'a> {
@@ -31,7 +23,8 @@ pub(in crate::report) struct DnsFact<'a> {
     rcode: Option<&'a str>,
     answers: &'a [IpAddr],
     attempt: u32,
-    source: Source,
+    source: NameSource,
+    network_ms: Option<f64>,
 }
 
 impl Tell for DnsExchange {
@@ -67,7 +60,8 @@ impl Tell for DnsExchange {
             rcode,
             answers,
             attempt: self.attempt,
-            source: Source::Network,
+            source: self.stub.map(|stub| stub.source).unwrap_or_default(),
+            network_ms: self.network_time().map(milliseconds),
         }
     }
 }

@@ -35,7 +35,9 @@ impl Tell for Stall {
             host: self.host.as_deref(),
             connection: match &self.subject {
                 StallSubject::Connection(id) => Some(id.0),
-                StallSubject::Name { .. } | StallSubject::Lock { .. } => None,
+                StallSubject::Name { .. }
+                | StallSubject::Nameserver { .. }
+                | StallSubject::Lock { .. } => None,
             },
             modules: &self.modules,
             began_ms: at(self.began, began),

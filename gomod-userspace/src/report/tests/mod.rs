@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tests on one hand-made run that has everything.
 
-pub(super) mod run;
+pub(in crate::report) mod run;
 mod schema;
 mod stream;
 mod terminal;

@@ -125,11 +125,13 @@ fn query(qtype: &str, sent: u64, outcome: DnsOutcome) -> DnsExchange {
         id: 7,
         name: "proxy.golang.org".into(),
         qtype: qtype.into(),
+        local: "198.18.0.2:40000".parse().unwrap(),
         server: "198.18.0.53:53".parse().unwrap(),
         transport: DnsTransport::Udp,
         sent: ms(sent),
         attempt: 1,
         outcome,
+        stub: None,
     }
 }
 

@@ -77,6 +77,32 @@ pub const CATALOGUE: &[Description] = &[
         FaultKind::DnsDeadFirst,
         "nameserver: an address that nobody has comes before the right one; go gives it half of its 30 s",
     ),
+    with(
+        "dns-loss",
+        "PERCENT",
+        FaultKind::DnsLoss(30),
+        "nameserver: so many hundredths of the questions over UDP are never answered; go waits 5 s for each",
+    ),
+    plain(
+        "dns-truncated",
+        FaultKind::DnsTruncated,
+        "nameserver: answers over UDP are truncated; go asks again over TCP and succeeds",
+    ),
+    plain(
+        "dns-lame",
+        FaultKind::DnsLame,
+        "nameserver: empty answers without recursion; go fails after a second try (lame referral)",
+    ),
+    plain(
+        "dns-wrong-id",
+        FaultKind::DnsWrongId,
+        "nameserver: a forged answer with another id comes before the right one; go ignores it",
+    ),
+    plain(
+        "dns-wrong-source",
+        FaultKind::DnsWrongSource,
+        "nameserver: a forged answer from another port comes before the right one; go never sees it",
+    ),
     plain(
         "syn-drop",
         FaultKind::SynDrop,

@@ -53,6 +53,17 @@ pub enum FaultKind {
     DnsServfail,
     /// The nameserver puts an address that nobody has before the right one. `go`: gives the dead one half of its 30 s.
     DnsDeadFirst,
+    /// So many hundredths of the questions get no answer over UDP. `go`: waits 5 s for each, fails after two in a row.
+    DnsLoss(u8),
+    /// Answers over UDP are truncated to nothing. `go`: asks again over TCP, succeeds.
+    DnsTruncated,
+    /// The nameserver knows nothing of the name and asks nobody: an empty answer without recursion. `go`: `lame
+    /// referral`, after a second try.
+    DnsLame,
+    /// A forged answer with another id, and an address that nobody has, comes before the right one. `go`: ignores it.
+    DnsWrongId,
+    /// The same from another port, with the right id. `go`: never sees it.
+    DnsWrongSource,
     /// A middlebox swallows SYNs. `go`: `i/o timeout` after 30 s.
     SynDrop,
     /// A middlebox answers SYNs as a host without listener does. `go`: `connection refused`, at once.
@@ -113,6 +124,11 @@ impl FaultKind {
                 | Self::DnsRefused
                 | Self::DnsServfail
                 | Self::DnsDeadFirst
+                | Self::DnsLoss(_)
+                | Self::DnsTruncated
+                | Self::DnsLame
+                | Self::DnsWrongId
+                | Self::DnsWrongSource
         )
     }
 

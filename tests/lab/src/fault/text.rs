@@ -67,6 +67,13 @@ impl FromStr for Fault {
 fn with_argument(usual: FaultKind, argument: &str) -> Result<FaultKind, String> {
     Ok(match usual {
         FaultKind::DnsDelay(_) => FaultKind::DnsDelay(parse_duration(argument)?),
+        FaultKind::DnsLoss(_) => FaultKind::DnsLoss(
+            argument
+                .parse()
+                .ok()
+                .filter(|percent| *percent <= 100)
+                .ok_or_else(|| format!("{argument:?} is not from 0 to 100"))?,
+        ),
         FaultKind::TlsAlert(_) => FaultKind::TlsAlert(
             argument
                 .parse()
@@ -131,6 +138,7 @@ impl fmt::Display for FaultKind {
         formatter.write_str(self.name())?;
         match self {
             Self::DnsDelay(delay) => write!(formatter, "={}us", delay.as_micros()),
+            Self::DnsLoss(percent) => write!(formatter, "={percent}"),
             Self::TlsAlert(number) => write!(formatter, "={number}"),
             Self::BodyCut(amount) | Self::BodyReset(amount) | Self::BodyStop(amount) => {
                 match amount {
@@ -228,6 +236,7 @@ mod tests {
             "sni",
             "sni-reset=1",
             "dns-delay=soon",
+            "dns-loss=101",
             "body-cut=200%",
             "syn-drop,family=v5",
             "body-slow=0",

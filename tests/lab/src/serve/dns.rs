@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The lab's nameservers, over UDP and TCP.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,9 +31,26 @@ pub(crate) async fn serve_udp(internet: Arc<Internet>, server: u8, socket: UdpSo
         };
         let socket = Arc::clone(&socket);
         tokio::spawn(async move {
+            match reply.forged {
+                None => {}
+                Some(Forged::Here(message)) => drop(socket.send_to(&message, client).await),
+                Some(Forged::Elsewhere(message)) => {
+                    send_from_elsewhere(&socket, &message, client).await;
+                }
+            }
             sleep_if(reply.delay).await;
             let _ = socket.send_to(&reply.message, client).await;
         });
+    }
+}
+
+/// From another port of the same address.
+async fn send_from_elsewhere(socket: &UdpSocket, message: &[u8], client: SocketAddr) {
+    let Ok(here) = socket.local_addr() else {
+        return;
+    };
+    if let Ok(other) = UdpSocket::bind((here.ip(), 0)).await {
+        let _ = other.send_to(message, client).await;
     }
 }
 
@@ -76,6 +94,27 @@ async fn sleep_if(delay: Duration) {
 struct Reply {
     message: Vec<u8>,
     delay: Duration,
+    forged: Option<Forged>,
+}
+
+/// An answer that comes before the right one.
+enum Forged {
+    /// From the nameserver's own socket.
+    Here(Vec<u8>),
+    /// From another one.
+    Elsewhere(Vec<u8>),
+}
+
+/// How much sooner it comes.
+const FORGED_AHEAD: Duration = Duration::from_millis(20);
+
+/// Whether the question of this number is lost: always the same ones.
+fn is_lost(number: usize, percent: u8) -> bool {
+    // SplitMix64 (Steele, Lea, Flood 2014): one step scatters consecutive numbers well.
+    let mut dice = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    dice = (dice ^ (dice >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    dice = (dice ^ (dice >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (dice ^ (dice >> 31)) % 100 < u64::from(percent)
 }
 
 /// The reply to a question; `None` if there is to be none.
@@ -88,7 +127,7 @@ fn answer(internet: &Internet, server: u8, tcp: bool, question: &[u8]) -> Option
         .trim_end_matches('.')
         .to_ascii_lowercase();
     let kind = query.query_type();
-    internet.log.question(Question {
+    let number = internet.log.question(Question {
         at: internet.log.now(),
         server,
         name: name.clone(),
@@ -103,7 +142,12 @@ fn answer(internet: &Internet, server: u8, tcp: bool, question: &[u8]) -> Option
     };
     let fault = internet.faults.happens(&format!("{name} {kind}"), |fault| {
         let here = fault.server.is_none_or(|only| only == server);
-        fault.kind.is_dns() && here && fault.concerns(&name, family)
+        let happens = match fault.kind {
+            FaultKind::DnsLoss(percent) => !tcp && is_lost(number, percent),
+            FaultKind::DnsTruncated | FaultKind::DnsWrongId | FaultKind::DnsWrongSource => !tcp,
+            other => other.is_dns(),
+        };
+        happens && here && fault.concerns(&name, family)
     });
     if let Some(fault) = fault {
         internet.log.act(
@@ -120,7 +164,9 @@ fn answer(internet: &Internet, server: u8, tcp: bool, question: &[u8]) -> Option
     reply.add_query(query.clone());
     let mut delay = Duration::ZERO;
     match fault {
-        Some(FaultKind::DnsDrop) => return None,
+        Some(FaultKind::DnsDrop | FaultKind::DnsLoss(_)) => return None,
+        Some(FaultKind::DnsTruncated) => reply.metadata.truncation = true,
+        Some(FaultKind::DnsLame) => reply.metadata.recursion_available = false,
         Some(FaultKind::DnsNxdomain) => reply.metadata.response_code = ResponseCode::NXDomain,
         Some(FaultKind::DnsRefused) => reply.metadata.response_code = ResponseCode::Refused,
         Some(FaultKind::DnsServfail) => reply.metadata.response_code = ResponseCode::ServFail,
@@ -156,8 +202,52 @@ fn answer(internet: &Internet, server: u8, tcp: bool, question: &[u8]) -> Option
             }
         }
     }
+    let forged = match fault {
+        Some(kind @ (FaultKind::DnsWrongId | FaultKind::DnsWrongSource)) => {
+            delay = FORGED_AHEAD;
+            Some(forge(&reply, kind)?)
+        }
+        _ => None,
+    };
     Some(Reply {
         message: reply.to_vec().ok()?,
         delay,
+        forged,
     })
+}
+
+/// The reply with an address that nobody has.
+fn forge(reply: &Message, kind: FaultKind) -> Option<Forged> {
+    let mut forged = reply.clone();
+    for record in &mut forged.answers {
+        record.data = match &record.data {
+            RData::A(_) => RData::A(nobody().v4.into()),
+            RData::AAAA(_) => RData::AAAA(nobody().v6.into()),
+            other => other.clone(),
+        };
+    }
+    if kind == FaultKind::DnsWrongId {
+        forged.metadata.id ^= 0x5555;
+        return forged.to_vec().ok().map(Forged::Here);
+    }
+    forged.to_vec().ok().map(Forged::Elsewhere)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_lost_questions_is_as_asked_for() {
+        for percent in [0, 30, 60, 100] {
+            let lost = (0..10_000)
+                .filter(|number| is_lost(*number, percent))
+                .count();
+            let expected = usize::from(percent) * 100;
+            assert!(
+                lost.abs_diff(expected) < 200,
+                "{lost} of 10,000 at {percent} %"
+            );
+        }
+    }
 }

@@ -64,9 +64,15 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn expected(kind: FaultKind) -> Expected {
     match kind {
         FaultKind::DnsDrop => Expected::Says("i/o timeout"),
-        FaultKind::DnsDelay(_) | FaultKind::BodySlow(_) => Expected::Succeeds,
+        FaultKind::DnsDelay(_)
+        | FaultKind::DnsLoss(_)
+        | FaultKind::DnsTruncated
+        | FaultKind::DnsWrongId
+        | FaultKind::DnsWrongSource
+        | FaultKind::BodySlow(_) => Expected::Succeeds,
         FaultKind::DnsNxdomain => Expected::Says("no such host"),
         FaultKind::DnsRefused | FaultKind::DnsServfail => Expected::Says("server misbehaving"),
+        FaultKind::DnsLame => Expected::Says("lame referral"),
         FaultKind::SynDrop => Expected::Slow,
         FaultKind::ConnectRefused => Expected::Says("connection refused"),
         FaultKind::HostUnreachable | FaultKind::NoRoute => Expected::Says("no route to host"),
