@@ -48,7 +48,7 @@ fn start(
     let mut command = project.command(&newest_go(), product::path());
     command.envs(environment.iter().copied());
     let scratch = Scratch::new(&format!("store::{name}"));
-    Traced::start_as("--accelerate", scratch, command, options, DOWNLOAD)
+    Traced::carried_in(scratch, command, options, DOWNLOAD)
 }
 
 fn run(name: &str, project: &Project<'_>) -> Outcome {
@@ -270,7 +270,7 @@ fn of_caller() {
     let words = ["-n", "-E", product.to_str().unwrap()];
     let mut sudo = project.command(&newest_go(), "sudo");
     sudo.args(words);
-    let outcome = Traced::start_as("--accelerate", scratch, sudo, &[], DOWNLOAD).finish();
+    let outcome = Traced::carried_in(scratch, sudo, &[], DOWNLOAD).finish();
     assert!(outcome.status.success(), "{}", outcome.stderr);
     let store = store_of(&project);
     let files = walk(&store);

@@ -49,7 +49,7 @@ enum Task {
     },
     /// Run the linters and rebuild the kernel object from source.
     Ci,
-    /// Show one network fault as plain go tells it, and as gomod-trace does.
+    /// Show one network fault as plain go tells it, explained by gomod-trace, and mended.
     Demo,
     /// Run a command in the lab network: `lab -- [--rtt 50ms] [--fault NAME] -- CMD`.
     Lab {

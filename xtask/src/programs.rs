@@ -6,7 +6,7 @@ use std::{
     ffi::{OsStr, OsString},
     os::unix::process::CommandExt as _,
     path::Path,
-    process::Command,
+    process::{Command, ExitStatus},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -14,52 +14,41 @@ use anyhow::{Context as _, Result, bail};
 use crate::{apt, go, process, test, workspace::Workspace};
 
 /// The network that the demo shows: distance, and what is wrong with it.
-const DEMO_NETWORK: [&str; 4] = ["--rtt", "50ms", "--fault", "sni-reset"];
+const DEMO_NETWORK: [&str; 4] = ["--rtt", "50ms", "--fault", "large-hello-drop"];
 
 /// What the report must say of that network.
-const DEMO_VERDICT: &str = "anomaly.hello.reset";
+const DEMO_VERDICT: &str = "anomaly.hello.timeout";
 
-/// How long plain `go` may take in the demo before it is stopped, in seconds: there are faults on which it never ends.
-const PLAIN_GO_SECONDS: &str = "20";
+/// How long plain `go` may take in the demo before it is stopped, in seconds: on this network it would never end.
+const PLAIN_GO_SECONDS: &str = "12";
 
-/// One fault, first as plain `go` tells it, then as `gomod-trace` does.
+/// One fault: as plain `go` tells it, as `gomod-trace` explains it, and mended.
 pub(crate) fn demo(workspace: &Workspace) -> Result<()> {
     let go = prepare(workspace)?;
     // Not optimised: it is built in half the time, and the demo waits for the network anyway.
     build(workspace, "debug", &["gomod-lab", "gomod-trace"])?;
-    let lab = workspace.binary("debug", "gomod-lab");
     let trace = workspace.binary("debug", "gomod-trace");
-    let download = ["go", "mod", "download"].map(OsStr::new);
+    let report = workspace.target.join("demo-report.json");
+    let patient = ["timeout", PLAIN_GO_SECONDS, "go", "mod", "download"];
+    let shown = DEMO_NETWORK.join(" ");
 
     println!(
-        "\n$ go mod download        # in a lab network: {}",
-        DEMO_NETWORK.join(" ")
+        "\n$ go mod download        # in a lab network, {shown}; stopped after {PLAIN_GO_SECONDS} s"
     );
-    let mut plain = as_root(&lab, &go)?;
-    plain
-        .args(DEMO_NETWORK)
-        .args(["--", "timeout", PLAIN_GO_SECONDS])
-        .args(download);
-    let status = plain
-        .status()
-        .with_context(|| format!("cannot start `{}`", process::shown(&plain)))?;
-    println!("({status})");
+    in_demo_network(workspace, &go, &patient.map(OsStr::new))?;
 
-    println!("\n$ gomod-trace run --observe -- go mod download        # the same network");
-    let report = workspace.target.join("demo-report.json");
-    let mut traced = as_root(&lab, &go)?;
-    traced
-        .args(DEMO_NETWORK)
-        .arg("--")
-        .arg(trace)
-        .args(["run", "--observe", "--report"])
-        .arg(&report)
-        .arg("--")
-        .args(download);
-    let status = traced
-        .status()
-        .with_context(|| format!("cannot start `{}`", process::shown(&traced)))?;
-    println!("({status}: gomod-trace ends as the command did)");
+    println!(
+        "\n$ gomod-trace run --observe -- go mod download        # the same: why does it hang?"
+    );
+    let mut observed = [
+        trace.as_os_str(),
+        OsStr::new("run"),
+        OsStr::new("--observe"),
+    ]
+    .to_vec();
+    observed.extend([OsStr::new("--report"), report.as_os_str(), OsStr::new("--")]);
+    observed.extend(patient.map(OsStr::new));
+    in_demo_network(workspace, &go, &observed)?;
     let told = std::fs::read_to_string(&report)
         .with_context(|| format!("cannot read {}", report.display()))?;
     if !told.contains(DEMO_VERDICT) {
@@ -68,7 +57,27 @@ pub(crate) fn demo(workspace: &Workspace) -> Result<()> {
             report.display()
         );
     }
+
+    println!(
+        "\n$ gomod-trace run -- go mod download        # the same network, carried by gomod-trace"
+    );
+    let mut carried = vec![trace.as_os_str()];
+    carried.extend(["run", "--", "go", "mod", "download"].map(OsStr::new));
+    let status = in_demo_network(workspace, &go, &carried)?;
+    if !status.success() {
+        bail!("the carried download did not complete: the demo has failed");
+    }
     Ok(())
+}
+
+fn in_demo_network(workspace: &Workspace, go: &Path, words: &[&OsStr]) -> Result<ExitStatus> {
+    let mut lab = as_root(&workspace.binary("debug", "gomod-lab"), go)?;
+    lab.args(DEMO_NETWORK).arg("--").args(words);
+    let status = lab
+        .status()
+        .with_context(|| format!("cannot start `{}`", process::shown(&lab)))?;
+    println!("({status})");
+    Ok(status)
 }
 
 /// `gomod-lab` with `args`; a command alone needs no `--` in front.

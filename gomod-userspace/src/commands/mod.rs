@@ -3,6 +3,7 @@
 
 mod accelerate;
 mod cache;
+mod carry;
 mod names;
 mod preamble;
 mod probe;
@@ -127,35 +128,6 @@ mod tests {
     fn a_run_needs_a_command() {
         let error = Cli::try_parse_from(["gomod-trace", "run", "--observe"]).unwrap_err();
         assert_eq!(error.exit_code(), USAGE_OR_SETUP);
-    }
-
-    #[test]
-    fn a_wrong_mirror_or_limit_is_said_at_once() {
-        let refused = |option: &str, value: &str| {
-            let words = [
-                "gomod-trace",
-                "run",
-                "--accelerate",
-                option,
-                value,
-                "--",
-                "go",
-            ];
-            let error = Cli::try_parse_from(words).unwrap_err();
-            assert_eq!(error.exit_code(), USAGE_OR_SETUP);
-            error.to_string()
-        };
-        assert!(refused("--mirror", "http://m.example").contains("the scheme must be https"));
-        assert!(refused("--mirror", "m.example").contains("--mirror"));
-        assert!(refused("--prefetch-limit", "much").contains("--prefetch-limit"));
-        let words = "gomod-trace run --accelerate --mirror https://a.example --mirror https://b.example/x \
-                     --prefetch-limit 500MB -- go";
-        let cli = Cli::try_parse_from(words.split_whitespace()).unwrap();
-        let Command::Run(arguments) = cli.command else {
-            panic!("not run: {:?}", cli.command);
-        };
-        assert_eq!(arguments.mirrors.len(), 2);
-        assert_eq!(arguments.prefetch_limit.as_u64(), 500_000_000);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub fn advise(probed: &Probed, finding: &Finding) -> Advice {
     let addresses = list(finding, "addresses");
     let servers = list(finding, "servers");
     let mut here = Vec::new();
-    let accelerate = "gomod-trace run --accelerate -- go mod download".to_owned();
+    let accelerate = "gomod-trace run -- go mod download".to_owned();
     let mirror =
         "GOPROXY=https://YOUR-MIRROR,direct with a module mirror that this network lets through"
             .to_owned();

@@ -147,7 +147,7 @@ fn no_prefetch() {
     let command = project.command(&newest_go(), product::path());
     let scratch = Scratch::new("accelerate::no_prefetch");
     let options = ["--no-prefetch"];
-    let outcome = Traced::start_as("--accelerate", scratch, command, &options, DOWNLOAD).finish();
+    let outcome = Traced::carried_in(scratch, command, &options, DOWNLOAD).finish();
     succeeded(&outcome);
     is_complete(&outcome, &lab);
     for request in outcome.list("requests") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `run --accelerate`: the module traffic of the real `go`, carried by us.
+//! `run`: the module traffic of the real `go`, carried by us.
 
 mod carried;
 mod commands;
@@ -135,7 +135,7 @@ impl<'text> Run<'text> {
     fn start(&self, name: &str, project: &Project<'_>) -> Traced {
         let mut command = project.command(&self.toolchain, product::path());
         command.envs(self.environment.iter().copied());
-        Traced::accelerated(&format!("accelerate::{name}"), command, &self.words)
+        Traced::carried(&format!("accelerate::{name}"), command, &self.words)
     }
 
     /// Runs it, carried by us.

@@ -36,26 +36,36 @@ impl Traced {
         options: &[&str],
         words: impl IntoIterator<Item = S>,
     ) -> Self {
-        Self::start_as("--observe", scratch, gomod_trace, options, words)
+        Self::begin(Some("--observe"), scratch, gomod_trace, options, words)
     }
 
     /// Like [`Self::start`], carried by us.
-    pub(crate) fn accelerated<S: AsRef<std::ffi::OsStr>>(
+    pub(crate) fn carried<S: AsRef<std::ffi::OsStr>>(
         trial: &str,
         gomod_trace: Command,
         words: impl IntoIterator<Item = S>,
     ) -> Self {
-        Self::start_as("--accelerate", Scratch::new(trial), gomod_trace, &[], words)
+        Self::carried_in(Scratch::new(trial), gomod_trace, &[], words)
     }
 
-    pub(crate) fn start_as<S: AsRef<std::ffi::OsStr>>(
-        mode: &str,
+    /// The same with the trial's own directory and further options.
+    pub(crate) fn carried_in<S: AsRef<std::ffi::OsStr>>(
+        scratch: Scratch,
+        gomod_trace: Command,
+        options: &[&str],
+        words: impl IntoIterator<Item = S>,
+    ) -> Self {
+        Self::begin(None, scratch, gomod_trace, options, words)
+    }
+
+    fn begin<S: AsRef<std::ffi::OsStr>>(
+        mode: Option<&str>,
         scratch: Scratch,
         mut gomod_trace: Command,
         options: &[&str],
         words: impl IntoIterator<Item = S>,
     ) -> Self {
-        gomod_trace.args(["run", mode]);
+        gomod_trace.arg("run").args(mode);
         for kind in ["report", "events", "record"] {
             gomod_trace
                 .arg(format!("--{kind}"))

@@ -79,8 +79,7 @@ fn local_stub() {
         let forwarder = scope.spawn(move || forward(&inside, &outside));
         let command = with_conf(&project, &conf);
         let twice = twice();
-        let outcome =
-            Traced::start_as("--accelerate", scratch, command, &[], words(&twice)).finish();
+        let outcome = Traced::carried_in(scratch, command, &[], words(&twice)).finish();
         // An empty datagram ends it.
         own.send_to(&[], stop.local_addr().unwrap()).unwrap();
         assert!(forwarder.join().unwrap() > 0, "it was never asked");
@@ -128,7 +127,7 @@ fn followed() {
         )
     );
     let command = with_conf(&project, &conf);
-    let traced = Traced::start_as("--accelerate", scratch, command, &[], ["sh", "-c", &script]);
+    let traced = Traced::carried_in(scratch, command, &[], ["sh", "-c", &script]);
     eventually("the first lookup is over", String::new, || {
         asked.is_file().then_some(())
     });
@@ -231,8 +230,7 @@ fn prewarmed() {
         command
     };
     let scratch = Scratch::new("names::prewarmed");
-    let outcome =
-        Traced::start_as("--accelerate", scratch, command, &[], ["sh", "-c", script]).finish();
+    let outcome = Traced::carried_in(scratch, command, &[], ["sh", "-c", script]).finish();
     assert_eq!(
         outcome.list("dns").len(),
         0,

@@ -47,7 +47,7 @@ fn answered(name: &str, project: &Project<'_>, words: &[&str]) -> Outcome {
 fn start(name: &str, project: &Project<'_>, options: &[&str], words: &[&str]) -> Traced {
     let command = project.command(&newest_go(), product::path());
     let scratch = Scratch::new(&format!("names::{name}"));
-    Traced::start_as("--accelerate", scratch, command, options, words)
+    Traced::carried_in(scratch, command, options, words)
 }
 
 /// `dns[]` of a name.

@@ -53,9 +53,9 @@ pub(super) struct NameArguments {
 }
 
 impl NameArguments {
-    /// Whether questions are to be redirected in a run that may touch the traffic, or may not.
-    pub(super) fn wanted(&self, accelerate: bool) -> bool {
-        !self.no_dns && (accelerate || self.dns.is_some())
+    /// Whether questions are to be redirected.
+    pub(super) fn wanted(&self) -> bool {
+        !self.no_dns
     }
 }
 

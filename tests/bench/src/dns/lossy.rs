@@ -32,10 +32,10 @@ impl Way {
         }
     }
 
-    fn option(self) -> &'static str {
+    fn option(self) -> Option<&'static str> {
         match self {
-            Self::Plain => "--observe",
-            Self::Ours => "--accelerate",
+            Self::Plain => Some("--observe"),
+            Self::Ours => None,
         }
     }
 }
@@ -105,7 +105,9 @@ fn download(
     project.clear_module_cache()?;
     let status = project
         .command(toolchain, &agent.path)
-        .args(["run", way.option(), "--quiet", "--report"])
+        .arg("run")
+        .args(way.option())
+        .args(["--quiet", "--report"])
         .arg(report)
         .arg("--")
         .arg(toolchain.go())

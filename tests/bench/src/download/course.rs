@@ -120,7 +120,7 @@ impl<'lab> Course<'lab> {
                 };
                 command
                     .env("XDG_CACHE_HOME", cache)
-                    .args(["run", "--accelerate", "--"])
+                    .args(["run", "--"])
                     .arg(go);
                 command
             }
