@@ -6,6 +6,7 @@
 //! [events](events::Event). All links live as long as the tracer and the process: nothing is pinned, so
 //! nothing stays behind, not even after `kill -9`.
 
+mod attach;
 mod decode;
 mod detach;
 mod error;

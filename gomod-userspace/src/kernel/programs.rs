@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The table of kernel programs: where each attaches, what it reads, what is lost without it.
-
-use std::os::fd::BorrowedFd;
-
-use aya::{
-    Ebpf,
-    programs::{CgroupAttachMode, Program, ProgramError},
-};
+//! The table of kernel programs: where each [attaches](super::attach), what it reads, what is lost without it.
 
 use super::tracefs;
 
@@ -22,7 +15,7 @@ pub struct Missing {
 }
 
 /// Where a program attaches.
-enum Hook {
+pub(super) enum Hook {
     /// To the traced cgroup, by a link.
     Cgroup,
     /// A tracepoint; `fields` are the offsets that the program relies on.
@@ -33,12 +26,12 @@ enum Hook {
     },
 }
 
-struct Entry {
-    program: &'static str,
-    hook: Hook,
-    lost: &'static str,
+pub(super) struct Entry {
+    pub(super) program: &'static str,
+    pub(super) hook: Hook,
+    pub(super) lost: &'static str,
     /// Without it there is nothing to tell.
-    essential: bool,
+    pub(super) essential: bool,
     wanted: Wanted,
 }
 
@@ -260,6 +253,18 @@ pub const PROGRAM_NAMES: [&str; TABLE.len()] = {
     names
 };
 
+/// Maps that such a run never fills. The kernel allocates all entries of a map at once, which takes time.
+pub(super) fn unused_maps(redirected: Redirected) -> impl Iterator<Item = &'static str> {
+    let of_connections =
+        ["LISTENERS", "ORIGINS", "NEAR_ENDS"].map(|map| (map, redirected.connections));
+    let of_names = ["STUBS", "NAME_SERVERS"].map(|map| (map, redirected.names));
+    of_connections
+        .into_iter()
+        .chain(of_names)
+        .filter(|(_, used)| !used)
+        .map(|(map, _)| map)
+}
+
 /// True if questions to nameservers can be redirected without these programs: all that changes an address is there.
 pub(super) fn names_work_without(missing: &[Missing]) -> bool {
     !missing.iter().any(|missing| {
@@ -278,125 +283,18 @@ pub(super) fn group_dead_offset() -> u32 {
         .unwrap_or(0)
 }
 
-fn offset(fields: &[(String, u32)], name: &str) -> Option<u32> {
+/// The programs that such a run needs, in the order in which they are to be attached.
+pub(super) fn wanted(redirected: Redirected) -> impl Iterator<Item = &'static Entry> {
+    TABLE
+        .iter()
+        .filter(move |entry| entry.wanted.for_run(redirected))
+}
+
+pub(super) fn offset(fields: &[(String, u32)], name: &str) -> Option<u32> {
     fields
         .iter()
         .find(|(field, _)| field == name)
         .map(|(_, offset)| *offset)
-}
-
-/// Loads and attaches every program that is wanted to `target`, one by one. `Err` names an essential one that was
-/// refused.
-pub(super) fn attach_all(
-    ebpf: &mut Ebpf,
-    target: BorrowedFd<'_>,
-    redirected: Redirected,
-) -> Result<Vec<Missing>, Missing> {
-    let mut missing = Vec::new();
-    for entry in TABLE
-        .iter()
-        .filter(|entry| entry.wanted.for_run(redirected))
-    {
-        if let Err(reason) = attach(ebpf, entry, target) {
-            let lacking = Missing {
-                program: entry.program,
-                lost: entry.lost,
-                reason,
-            };
-            if entry.essential {
-                return Err(lacking);
-            }
-            missing.push(lacking);
-        }
-    }
-    Ok(missing)
-}
-
-fn attach(ebpf: &mut Ebpf, entry: &Entry, target: BorrowedFd<'_>) -> Result<(), String> {
-    if let Hook::Tracepoint {
-        category,
-        name,
-        fields,
-    } = &entry.hook
-    {
-        check_format(category, name, fields)?;
-    }
-    let program = ebpf
-        .program_mut(entry.program)
-        .ok_or_else(|| "the object does not contain it".to_owned())?;
-    load_and_attach(program, &entry.hook, target).map_err(|error| explain(&error))
-}
-
-fn check_format(category: &str, name: &str, fields: &[(&str, u32)]) -> Result<(), String> {
-    let found = tracefs::format(category, name)
-        .map_err(|error| format!("tracepoint {category}:{name} cannot be read: {error}"))?;
-    for (field, expected) in fields {
-        if offset(&found, field) != Some(*expected) {
-            return Err(format!(
-                "tracepoint {category}:{name} has its field {field} not at offset {expected}"
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn load_and_attach(
-    program: &mut Program,
-    hook: &Hook,
-    target: BorrowedFd<'_>,
-) -> Result<(), ProgramError> {
-    // With links, `Single` is the mode that the kernel takes; other programs on the cgroup go on working.
-    let mode = CgroupAttachMode::Single;
-    match (program, hook) {
-        (Program::CgroupSock(program), Hook::Cgroup) => {
-            program.load()?;
-            program.attach(target, mode)?;
-        }
-        (Program::CgroupSockAddr(program), Hook::Cgroup) => {
-            program.load()?;
-            program.attach(target, mode)?;
-        }
-        (Program::SockOps(program), Hook::Cgroup) => {
-            program.load()?;
-            program.attach(target, mode)?;
-        }
-        (Program::CgroupSkb(program), Hook::Cgroup) => {
-            program.load()?;
-            let Some(direction) = *program.expected_attach_type() else {
-                return Err(ProgramError::UnexpectedProgramType);
-            };
-            program.attach(target, direction, mode)?;
-        }
-        (Program::TracePoint(program), Hook::Tracepoint { category, name, .. }) => {
-            program.load()?;
-            program.attach(category, name)?;
-        }
-        _ => return Err(ProgramError::UnexpectedProgramType),
-    }
-    Ok(())
-}
-
-/// One line, with the likely cause where there is a usual one.
-fn explain(error: &ProgramError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    // The verifier's whole story is long.
-    tracing::debug!(target: "gomod_trace::kernel", "{text}");
-    let text = text.lines().next().unwrap_or_default().to_owned();
-    if let ProgramError::SyscallError(syscall) = error
-        && syscall.call == "bpf_link_create"
-        && syscall.io_error.raw_os_error() == Some(libc::EPERM)
-    {
-        return format!("{text} (another program holds the parent cgroup exclusively)");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -100,7 +100,12 @@ impl Redirector {
             self.go.remove(&pid.0)
         };
         match done {
-            Err(MapError::KeyNotFound) => Ok(()),
+            // It was none before, or has not been seen for long.
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(())
+            }
             other => other.map_err(map_error("GO")),
         }
     }

@@ -10,7 +10,7 @@ use aya::{
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::{
-    KernelError, OBJECT,
+    KernelError, OBJECT, attach,
     detach::Holder,
     events::{Event, EventKind, FileOperation, MonotonicNanos, Pid},
     heartbeat::{Heartbeat, Heartbeats},
@@ -251,7 +251,15 @@ fn load(cgroup: BorrowedFd<'_>, options: Options) -> Result<(Ebpf, Vec<Missing>)
     let _unlimited = memlock::Unlimited::begin();
     let group_dead = programs::group_dead_offset();
     let log_level = if options.debug { u8::MAX } else { 0 };
-    let mut ebpf = EbpfLoader::new()
+    let redirected = Redirected {
+        connections: options.redirect,
+        names: options.names,
+    };
+    let mut loader = EbpfLoader::new();
+    for map in programs::unused_maps(redirected) {
+        loader.map_max_entries(map, 1);
+    }
+    let mut ebpf = loader
         .btf(None)
         .override_global("GROUP_DEAD_OFFSET", &group_dead, true)
         .override_global(aya_log::LEVEL, &log_level, true)
@@ -262,11 +270,7 @@ fn load(cgroup: BorrowedFd<'_>, options: Options) -> Result<(Ebpf, Vec<Missing>)
         })?;
     let mut traced: CgroupArray<_> = take_map(&mut ebpf, "TRACED", CgroupArray::try_from)?;
     traced.set(0, cgroup, 0).map_err(map_error("TRACED"))?;
-    let redirected = Redirected {
-        connections: options.redirect,
-        names: options.names,
-    };
-    let missing = programs::attach_all(&mut ebpf, cgroup, redirected).map_err(|refused| {
+    let missing = attach::attach_all(&mut ebpf, cgroup, redirected).map_err(|refused| {
         KernelError::Essential {
             program: refused.program,
             reason: refused.reason,

@@ -148,7 +148,7 @@ impl Cgroup {
         evacuate(&self.path, &self.parent)
     }
 
-    /// For the child, which joins by writing `0` there.
+    /// For a child that was born outside: it joins by writing `0` there.
     pub(super) fn open_procs(&self) -> Result<File, LaunchError> {
         let procs = self.path.join("cgroup.procs");
         OpenOptions::new()

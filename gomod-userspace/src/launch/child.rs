@@ -75,7 +75,8 @@ impl Child {
             pipe_with(PipeFlags::CLOEXEC).map_err(|error| system("pipe2")(error.into()))?;
         let procs = cgroup.open_procs()?;
         let mut plan = Plan {
-            cgroup: procs.as_fd(),
+            cgroup: cgroup.as_fd(),
+            procs: procs.as_fd(),
             failure: failure.as_fd(),
             trust: options.trust,
             identity: (!matches!(invoker.source, Source::Plain)).then_some(invoker),

@@ -13,9 +13,15 @@ use super::failure::Failure;
 use super::inherited::LAST_SIGNAL;
 use super::{InheritedSignals, Invoker, LaunchError, Step, TrustOverlay, search};
 
+/// Flag of `clone3` (linux/sched.h, Linux 5.7): the child is born in the cgroup whose directory is given.
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
+
 /// Everything the new process needs, made before fork: afterwards nothing may be allocated.
 pub(super) struct Plan<'a> {
+    /// The cgroup's directory, to be born in.
     pub(super) cgroup: BorrowedFd<'a>,
+    /// Its `cgroup.procs`, to join where that is not possible.
+    pub(super) procs: BorrowedFd<'a>,
     pub(super) failure: BorrowedFd<'a>,
     pub(super) trust: Option<&'a TrustOverlay>,
     /// `None` keeps ours; in a user namespace even setting the same groups again may be forbidden.
@@ -49,7 +55,13 @@ pub(super) fn fork_into(plan: &mut Plan<'_>) -> Result<Pid, LaunchError> {
     )
     .map_err(|error| LaunchError::system("pthread_sigmask", "see signal(7)")(error.into()))?;
     // SAFETY: the child calls only `become_command`, which is async-signal-safe, and then `_exit`.
-    let pid = unsafe { libc::fork() };
+    let (pid, joined) = unsafe {
+        match clone_into(plan.cgroup) {
+            pid if pid >= 0 => (pid, true),
+            // No such clone3 (a container's seccomp filter): join by hand, for which the kernel makes all processors wait.
+            _ => (libc::fork(), false),
+        }
+    };
     let forked = if pid < 0 {
         Err(io::Error::last_os_error())
     } else {
@@ -57,7 +69,7 @@ pub(super) fn fork_into(plan: &mut Plan<'_>) -> Result<Pid, LaunchError> {
     };
     if pid == 0 {
         // SAFETY: this is the new process, and every pointer of the plan is into strings that outlive it.
-        let failed = unsafe { become_command(plan) };
+        let failed = unsafe { become_command(plan, joined) };
         let bytes = failed.to_bytes();
         // SAFETY: writes from a local array to an open descriptor, then ends without unwinding or handlers.
         unsafe {
@@ -74,17 +86,43 @@ pub(super) fn fork_into(plan: &mut Plan<'_>) -> Result<Pid, LaunchError> {
     Pid::from_raw(pid).ok_or(LaunchError::BadCommand("fork gave no process id"))
 }
 
-/// Returns only if a step failed.
+/// Like `fork`, but the child is born in the cgroup: to move there later takes the kernel some 15 ms (it waits for an RCU
+/// grace period). Negative on failure.
+///
+/// The C library does not know of such a child and takes it to have the parent's threads. [`become_command`] therefore
+/// calls the kernel where the library's function would speak to all threads.
+///
+/// # Safety
+/// As for `fork`: the child may only call what is async-signal-safe.
+#[expect(unsafe_code, reason = "fork has no safe form")]
+unsafe fn clone_into(cgroup: BorrowedFd<'_>) -> libc::pid_t {
+    // SAFETY: plain numbers, for all of which zero means "not asked for".
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = CLONE_INTO_CGROUP;
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    arguments.cgroup = cgroup.as_raw_fd() as u64;
+    // SAFETY: without CLONE_VM and a stack of its own the child gets a copy of everything, as with fork.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw const arguments,
+            size_of::<libc::clone_args>(),
+        )
+    };
+    pid as libc::pid_t
+}
+
+/// Returns only if a step failed. `joined`: whether it was born in the cgroup.
 #[expect(
     unsafe_code,
     reason = "between fork and exec only raw system calls are allowed"
 )]
-unsafe fn become_command(plan: &mut Plan<'_>) -> Failure {
+unsafe fn become_command(plan: &mut Plan<'_>, joined: bool) -> Failure {
     // SAFETY: runs in a forked child; calls only async-signal-safe functions; pointers are valid as
     // the plan was made by `spawn`, which keeps the strings alive.
     unsafe {
         // First of all: a socket belongs to the cgroup it was created in.
-        if libc::write(plan.cgroup.as_raw_fd(), c"0".as_ptr().cast(), 1) != 1 {
+        if !joined && libc::write(plan.procs.as_raw_fd(), c"0".as_ptr().cast(), 1) != 1 {
             return Failure::now(Step::JoinCgroup);
         }
         // While it still has the right to.
@@ -105,14 +143,16 @@ unsafe fn become_command(plan: &mut Plan<'_>) -> Failure {
             libc::setrlimit(libc::RLIMIT_NOFILE, limit);
         }
         if let Some(invoker) = plan.identity {
-            if libc::setgroups(invoker.groups.len(), invoker.groups.as_ptr()) != 0 {
+            let Invoker { uid, gid, .. } = *invoker;
+            let groups = &invoker.groups;
+            if libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) != 0 {
                 return Failure::now(Step::Groups);
             }
-            if libc::setresgid(invoker.gid, invoker.gid, invoker.gid) != 0 {
+            if libc::syscall(libc::SYS_setresgid, gid, gid, gid) != 0 {
                 return Failure::now(Step::Gid);
             }
             // Last: it takes the right to do the others. It leaves the process undumpable, which exec undoes.
-            if libc::setresuid(invoker.uid, invoker.uid, invoker.uid) != 0 {
+            if libc::syscall(libc::SYS_setresuid, uid, uid, uid) != 0 {
                 return Failure::now(Step::Uid);
             }
         }
