@@ -176,7 +176,7 @@ fn report_path(operation: FileOperation, path: u64, result: i32, flags: u32) -> 
         ring::submit(entry, Wake::Later);
         Some(())
     } else {
-        entry.discard(0);
+        ring::discard(entry);
         None
     }
 }

@@ -4,10 +4,10 @@
 use aya_ebpf::{macros::map, maps::LruHashMap};
 use gomod_ebpf_common::Flow;
 
-/// Accounts by socket cookie. The agent removes those of closed connections; under 65,536 open sockets none
+/// Accounts by socket cookie. The agent removes those of closed connections; under 32,768 open sockets none
 /// is evicted.
 #[map]
-static FLOWS: LruHashMap<u64, Flow> = LruHashMap::with_max_entries(65_536, 0);
+static FLOWS: LruHashMap<u64, Flow> = LruHashMap::with_max_entries(32_768, 0);
 
 /// Opens the account of a socket.
 #[inline(always)]

@@ -33,11 +33,11 @@ static GO: LruHashMap<u32, u8> = LruHashMap::with_max_entries(16_384, 0);
 
 /// Where redirected sockets wanted to go, by socket cookie.
 #[map]
-static ORIGINS: LruHashMap<u64, Origin> = LruHashMap::with_max_entries(65_536, 0);
+static ORIGINS: LruHashMap<u64, Origin> = LruHashMap::with_max_entries(32_768, 0);
 
 /// The same by the near end of the connection, for the agent, which removes what it has taken.
 #[map]
-static NEAR_ENDS: LruHashMap<NearEnd, Origin> = LruHashMap::with_max_entries(65_536, 0);
+static NEAR_ENDS: LruHashMap<NearEnd, Origin> = LruHashMap::with_max_entries(32_768, 0);
 
 const LOOPBACK_V6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 

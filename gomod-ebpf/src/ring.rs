@@ -66,6 +66,12 @@ pub fn submit<T>(entry: RingBufEntry<T>, wake: Wake) {
     entry.submit(wake.flags());
 }
 
+/// Gives the room back. With no flag the kernel would wake a reader that has seen everything, for nothing.
+#[inline(always)]
+pub fn discard<T>(entry: RingBufEntry<T>) {
+    entry.discard(u64::from(BPF_RB_NO_WAKEUP));
+}
+
 /// Sends a record that fits on the stack.
 #[inline(always)]
 pub fn send<T: 'static>(record: T, wake: Wake) {

@@ -13,10 +13,18 @@ use super::events::{Event, EventKind, File, FileOperation, MonotonicNanos, Pid};
 
 #[derive(Debug, Default)]
 pub(super) struct ModuleFiles {
-    /// Temporary files being written, with their last known size.
-    writing: HashMap<PathBuf, (Pid, u64)>,
+    /// Temporary files being written, by their final names.
+    writing: HashMap<(Pid, PathBuf), Writing>,
     /// Final names whose size is still to be looked at.
     renamed: Vec<(Pid, PathBuf)>,
+}
+
+/// A temporary file.
+#[derive(Debug)]
+struct Writing {
+    path: PathBuf,
+    /// Its last known size.
+    bytes: u64,
 }
 
 impl ModuleFiles {
@@ -26,17 +34,24 @@ impl ModuleFiles {
         match file.operation {
             FileOperation::Open => {
                 let writes = file.flags & (libc::O_WRONLY | libc::O_RDWR) as u32 != 0;
-                if file.result >= 0 && writes && file.path.extension() == Some(OsStr::new("tmp")) {
-                    self.writing.insert(file.path.clone(), (pid, 0));
+                if file.result >= 0
+                    && writes
+                    && let Some(name) = final_name(&file.path)
+                {
+                    let path = file.path.clone();
+                    self.writing.insert((pid, name), Writing { path, bytes: 0 });
                 }
             }
             FileOperation::Rename => {
                 if matches!(extension(&file.path), Some("info" | "mod" | "zip")) {
+                    self.writing.remove(&(pid, file.path.clone()));
                     self.renamed.push((pid, file.path.clone()));
                 }
             }
             FileOperation::Unlink => {
-                self.writing.remove(&file.path);
+                if let Some(name) = final_name(&file.path) {
+                    self.writing.remove(&(pid, name));
+                }
             }
             FileOperation::LockWait | FileOperation::LockDone => {}
         }
@@ -45,7 +60,7 @@ impl ModuleFiles {
 
     /// Forgets a process that has ended, after a last look at the sizes of its files.
     pub(super) fn forget(&mut self, at: MonotonicNanos, pid: Pid, events: &mut Vec<Event>) {
-        self.writing.retain(|_, (owner, _)| *owner != pid);
+        self.writing.retain(|(owner, _), _| *owner != pid);
         self.sample(at, events);
     }
 
@@ -57,18 +72,28 @@ impl ModuleFiles {
                 events.push(size(now, pid, path, metadata.len()));
             }
         }
-        self.writing.retain(|path, (pid, known)| {
-            // One that is gone has its final name by now.
-            let Ok(metadata) = fs::metadata(path) else {
+        self.writing.retain(|(pid, _), Writing { path, bytes }| {
+            let Ok(metadata) = fs::metadata(&path) else {
                 return false;
             };
-            if metadata.len() != *known {
-                *known = metadata.len();
-                events.push(size(now, *pid, path.clone(), *known));
+            if metadata.len() != *bytes {
+                *bytes = metadata.len();
+                events.push(size(now, *pid, path.clone(), *bytes));
             }
             true
         });
     }
+}
+
+/// What a temporary file is called in the end: `go` makes its name by appending a number and `.tmp`.
+fn final_name(temporary: &Path) -> Option<PathBuf> {
+    let name = temporary.as_os_str().as_bytes().strip_suffix(b".tmp")?;
+    let number = name
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    Some(OsStr::from_bytes(&name[..name.len() - number]).into())
 }
 
 fn extension(path: &Path) -> Option<&str> {
