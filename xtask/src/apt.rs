@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Packages of the system: which command needs which, and their installation where `apt-get` exists.
 
-use std::{fs, process::Command};
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
@@ -125,18 +125,12 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
             packages.join(" ")
         );
     }
-    if !has_lists() {
-        process::run(apt_get().arg("update"))?;
+    // Lists as old as the machine's image may know a package in a version that is too old for us, or that is gone.
+    if let Err(error) = process::run(apt_get().arg("update")) {
+        eprintln!("note: going on with the package lists that are there: {error:#}");
     }
-    let attempt =
-        |packages: &[&str]| process::run(apt_get().args(["install", "-y"]).args(packages));
     eprintln!("installing {}", packages.join(" "));
-    if attempt(packages).is_err() {
-        // Lists that are there may still be too old to fetch from.
-        process::run(apt_get().arg("update"))?;
-        attempt(packages)?;
-    }
-    Ok(())
+    process::run(apt_get().args(["install", "-y"]).args(packages))
 }
 
 fn apt_get() -> Command {
@@ -149,14 +143,6 @@ fn apt_get() -> Command {
     };
     command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]);
     command
-}
-
-fn has_lists() -> bool {
-    fs::read_dir("/var/lib/apt/lists").is_ok_and(|entries| {
-        entries
-            .flatten()
-            .any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
-    })
 }
 
 /// Like [`process::find_on_path`], but an unprivileged `PATH` often lacks the `sbin` directories.

@@ -51,6 +51,8 @@ pub enum DnsOutcome {
         addresses: Vec<IpAddr>,
         /// The answer was truncated (TC).
         truncated: bool,
+        /// The answer was an empty referral: see [`Response::lame`].
+        lame: bool,
     },
     /// The process asked again, closed the socket or ended without an answer.
     Unanswered {
@@ -67,9 +69,9 @@ pub enum DnsOutcome {
 }
 
 impl DnsOutcome {
-    /// True if a resolver asks no further: NOERROR or NXDOMAIN, not truncated.
+    /// True if a resolver asks no further: NOERROR or NXDOMAIN, neither truncated nor lame.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Answered { rcode, truncated: false, .. } if rcode == "NOERROR" || rcode == "NXDOMAIN")
+        matches!(self, Self::Answered { rcode, truncated: false, lame: false, .. } if rcode == "NOERROR" || rcode == "NXDOMAIN")
     }
 
     /// When it came to this; `None` while it is pending.
@@ -299,6 +301,7 @@ impl Timeline {
             rcode: response.rcode,
             addresses: response.answers,
             truncated: response.truncated,
+            lame: response.lame,
         };
         if exchange.outcome.is_final()
             && let Some(asked) = self.index.dns.asked.get_mut(&exchange.pid)

@@ -48,6 +48,9 @@ pub struct Response {
     pub cnames: Vec<String>,
     /// The TC bit: the client is to ask again by TCP.
     pub truncated: bool,
+    /// No error, no answer, and neither authority nor recursion: a referral, from which a stub resolver learns nothing. It
+    /// asks the next server (Go: `errLameReferral`, golang/go 15434).
+    pub lame: bool,
     /// Whether the capture ended (or became unreadable) before the last answer.
     pub partial: bool,
 }
@@ -135,6 +138,10 @@ impl Message {
                 answers: Vec::new(),
                 cnames: Vec::new(),
                 truncated: header.metadata.truncation,
+                lame: header.metadata.response_code == ResponseCode::NoError
+                    && header.counts.answers == 0
+                    && !header.metadata.authoritative
+                    && !header.metadata.recursion_available,
                 partial: false,
             };
             response.read_answers(&mut decoder, header.counts.answers);
@@ -330,6 +337,23 @@ mod tests {
             assert_eq!(parse_response(&response(code, true)).rcode, name);
         }
         assert!(parse_response(&response(0, true)).truncated);
+    }
+
+    #[test]
+    fn an_answer_that_leads_nowhere_is_lame() {
+        const AUTHORITATIVE: u8 = 0x04;
+        const RECURSION_AVAILABLE: u8 = 0x80;
+        let with = |flags: [u8; 2], answers: u8| {
+            let mut message = response(0, false);
+            message[2..4].copy_from_slice(&flags);
+            message[7] = answers;
+            parse_response(&message).lame
+        };
+        assert!(with([0x80, 0], 0));
+        assert!(!with([0x80 | AUTHORITATIVE, 0], 0));
+        assert!(!with([0x80, RECURSION_AVAILABLE], 0));
+        assert!(!with([0x80, 0], 1));
+        assert!(!with([0x80, 5], 0), "refused is refused");
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub(super) struct Case {
     /// Round-trip time of the lab.
     pub(super) rtt_ms: u64,
     pub(super) plain: PlainGo,
-    pub(super) verdict: &'static str,
+    /// `None` where `go` is not held up, and nothing is to be said.
+    pub(super) verdict: Option<&'static str>,
     pub(super) stage: &'static str,
     /// Checks the numbers of each stall: its evidence, then the whole of it.
     pub(super) evidence: fn(&Value, &Value),
@@ -41,9 +42,17 @@ const fn case(
         fault,
         rtt_ms: 0,
         plain,
-        verdict,
+        verdict: Some(verdict),
         stage,
         evidence,
+    }
+}
+
+/// A fault that `go` copes with.
+const fn harmless(fault: &'static str) -> Case {
+    Case {
+        verdict: None,
+        ..case(fault, Succeeds, "", "", |_, _| {})
     }
 }
 
@@ -202,6 +211,33 @@ pub(super) const CASES: &[Case] = &[
                 "{evidence:#}"
             );
             dns(evidence, "servers", &["198.18.1.1:53"]);
+        },
+    ),
+    case(
+        "dns-loss",
+        Succeeds,
+        "anomaly.dns.timeout",
+        "dns",
+        |evidence, _| {
+            dns(evidence, "servers", &["198.18.1.1:53"]);
+            assert!(number(&evidence["attempts"]) >= 2, "{evidence:#}");
+        },
+    ),
+    harmless("dns-truncated"),
+    harmless("dns-wrong-id"),
+    harmless("dns-wrong-source"),
+    case(
+        "dns-lame",
+        Fails("lame referral"),
+        "anomaly.dns.refused",
+        "dns",
+        |evidence, stall| {
+            dns(evidence, "servers", &["198.18.1.1:53"]);
+            assert_eq!(evidence["rcode"], "NOERROR", "{evidence:#}");
+            assert!(
+                stall["story"].as_str().unwrap().contains("lame referral"),
+                "{stall:#}"
+            );
         },
     ),
     case(

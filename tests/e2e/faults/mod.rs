@@ -125,7 +125,8 @@ fn traced(case: &Case, project: &Project<'_>) -> Outcome {
     let command = prepared(project.command(&newest_go(), product::path()));
     let mut traced = Traced::start(&case.name(), command, DOWNLOAD);
     if matches!(case.plain, PlainGo::Waits) {
-        traced.stall_while_go_runs(case.verdict);
+        let verdict = case.verdict.expect("a fault for which go waits is told");
+        traced.stall_while_go_runs(verdict);
         traced.signal(Signal::SIGINT);
     }
     traced.finish()
@@ -136,7 +137,7 @@ fn judge(case: &Case, outcome: &Outcome, holder: Option<u32>) {
     let stalls = outcome.list("stalls");
     assert_eq!(
         outcome.verdicts(),
-        BTreeSet::from([case.verdict]),
+        case.verdict.into_iter().collect(),
         "{stalls:#?}\n{}",
         outcome.stderr
     );
@@ -158,11 +159,13 @@ fn judge(case: &Case, outcome: &Outcome, holder: Option<u32>) {
     }
     assert_eq!(outcome.stdout, "", "something of ours on stdout");
     // Once while it happened, once in the summary.
-    assert!(
-        outcome.stderr.matches(case.verdict).count() >= 2,
-        "{}",
-        outcome.stderr
-    );
+    if let Some(verdict) = case.verdict {
+        assert!(
+            outcome.stderr.matches(verdict).count() >= 2,
+            "{}",
+            outcome.stderr
+        );
+    }
     if matches!(case.plain, PlainGo::Fails(text) if !outcome.stderr.contains(text)) {
         panic!("go's own error is missing: {}", outcome.stderr);
     }

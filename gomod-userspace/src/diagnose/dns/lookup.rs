@@ -24,10 +24,21 @@ struct TypeState {
     /// The answer that counts: when, and whether the name exists.
     settled: Option<(MonotonicNanos, bool)>,
     addresses: Vec<IpAddr>,
-    /// The last failure: when, and its name.
-    failed: Option<(MonotonicNanos, String)>,
+    /// The last failure, and when.
+    failed: Option<(MonotonicNanos, Failure)>,
     pending: bool,
     timed_out: bool,
+}
+
+/// Why an answer does not help.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Failure {
+    /// A response code other than NOERROR and NXDOMAIN.
+    Rcode(String),
+    /// An empty referral.
+    Lame,
+    /// Not even an answer: the socket got this error.
+    Errno(u32),
 }
 
 /// A lookup, looked at as a whole.
@@ -87,12 +98,18 @@ impl<'a> Judged<'a> {
                     at,
                     rcode,
                     truncated: false,
+                    lame,
                     ..
                 } => {
-                    state.failed = Some((*at, rcode.clone()));
+                    let failure = if *lame {
+                        Failure::Lame
+                    } else {
+                        Failure::Rcode(rcode.clone())
+                    };
+                    state.failed = Some((*at, failure));
                 }
                 DnsOutcome::Failed { at, errno } => {
-                    state.failed = Some((*at, format!("errno {errno}")));
+                    state.failed = Some((*at, Failure::Errno(*errno)));
                 }
                 DnsOutcome::Answered { .. } | DnsOutcome::Unanswered { .. } => {}
             }

@@ -74,6 +74,7 @@ pub(in crate::report) fn timeline() -> Timeline {
                 rcode: "NOERROR".into(),
                 addresses: vec!["198.18.0.10".parse().unwrap()],
                 truncated: false,
+                lame: false,
             },
         ),
         query("AAAA", 20, DnsOutcome::Unanswered { at: ms(5_020) }),

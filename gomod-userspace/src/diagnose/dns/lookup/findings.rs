@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Judged, QUIET};
+use super::{Failure, Judged, QUIET};
 use crate::{
     diagnose::{
         Confidence, Evidence, Finding, Stage, Verdict, View,
@@ -127,28 +127,38 @@ impl Judged<'_> {
         if settled || pending || !(quiet || self.ended.is_some()) {
             return None;
         }
-        let (at, word) = self
+        let (at, failure) = self
             .types
             .values()
             .filter_map(|state| state.failed.clone())
             .max()?;
         let servers = self.servers();
-        let errno = word
-            .strip_prefix("errno ")
-            .and_then(|errno| errno.parse::<u32>().ok());
+        let listed = servers.join(", ");
+        let name = self.name;
         let types: Vec<&str> = self.types.keys().copied().collect();
-        let story = match errno {
-            Some(111) => format!(
-                "{}: nothing listens on the DNS port of {}",
-                self.name,
-                servers.join(", ")
+        let (story, rcode, errno) = match failure {
+            Failure::Errno(errno @ 111) => (
+                format!("{name}: nothing listens on the DNS port of {listed}"),
+                None,
+                Some(errno),
             ),
-            Some(errno) => format!(
-                "{}: asking {} failed (errno {errno})",
-                self.name,
-                servers.join(", ")
+            Failure::Errno(errno) => (
+                format!("{name}: asking {listed} failed (errno {errno})"),
+                None,
+                Some(errno),
             ),
-            None => format!("{}: {} answered {word}", self.name, servers.join(", ")),
+            Failure::Lame => (
+                format!(
+                    "{name}: {listed} answered without an address and does not resolve names for others (a lame referral)"
+                ),
+                Some("NOERROR".to_owned()),
+                None,
+            ),
+            Failure::Rcode(rcode) => (
+                format!("{name}: {listed} answered {rcode}"),
+                Some(rcode),
+                None,
+            ),
         };
         Some(Finding {
             verdict: Verdict::DnsRefused,
@@ -157,14 +167,13 @@ impl Judged<'_> {
                 "failure": "dns_server_error",
                 "servers": servers,
                 "types": types,
-                "rcode": if errno.is_none() { json!(word) } else { json!(null) },
+                "rcode": rcode,
                 "errno": errno,
                 "attempts": self.questions.len(),
             })),
             story,
             action: format!(
-                "Check that {} is a nameserver that serves this machine; /etc/resolv.conf names it.",
-                servers.join(", "),
+                "Check that {listed} is a nameserver that serves this machine; /etc/resolv.conf names it.",
             ),
             ..self.base(self.first)
         })
