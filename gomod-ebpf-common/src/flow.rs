@@ -36,6 +36,10 @@ pub struct Flow {
     pub flags: u32,
     /// Number of packets large enough to carry a request.
     pub requests: u32,
+    /// Highest acknowledgement of the peer, as a sequence number of ours; valid once [`Flow::SAW_SYN_ACK`] is set.
+    pub acked_seq_out: u32,
+    /// Always 0: fills the struct up to its alignment.
+    pub padding: u32,
 }
 
 impl Flow {
@@ -50,12 +54,12 @@ impl Flow {
     pub const ASKS_STUB: u32 = 4;
 }
 
-const _: () = assert!(size_of::<Flow>() == 88);
+const _: () = assert!(size_of::<Flow>() == 96);
 
 #[cfg(feature = "userspace")]
 #[expect(
     unsafe_code,
     reason = "marks a plain C struct without padding as readable from a map"
 )]
-// SAFETY: `repr(C)`, integers only, no implicit padding (88 = 8×8 + 6×4), any bit pattern is valid.
+// SAFETY: `repr(C)`, integers only, no implicit padding (96 = 8×8 + 8×4), any bit pattern is valid.
 unsafe impl aya::Pod for Flow {}

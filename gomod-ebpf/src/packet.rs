@@ -261,7 +261,12 @@ fn account(flow: &mut Flow, direction: u8, transport: &Transport, payload_len: u
     } else {
         if is_syn && transport.flags & TCP_ACK != 0 {
             flow.initial_seq_in = transport.seq;
+            flow.acked_seq_out = transport.ack;
             flow.flags |= Flow::SAW_SYN_ACK;
+        } else if transport.flags & (TCP_ACK | TCP_RST) == TCP_ACK
+            && transport.ack.wrapping_sub(flow.acked_seq_out).cast_signed() > 0
+        {
+            flow.acked_seq_out = transport.ack;
         }
         if payload_len > 0 {
             flow.bytes_in += u64::from(payload_len);

@@ -437,6 +437,9 @@ pub struct Traffic {
     pub requests: u32,
     /// Payload of the last packet received, bytes.
     pub last_in_len: u32,
+    /// Payload that the peer has acknowledged, of the first 4 GiB; 0 in recordings that do not have it.
+    #[serde(default)]
+    pub bytes_acked: u64,
 }
 
 /// An address without its port, v4-mapped ones as IPv4.

@@ -118,12 +118,43 @@ fn traffic(cookie: SocketCookie, flow: &Flow) -> Traffic {
         response: time(flow.response_ns),
         requests: flow.requests,
         last_in_len: flow.last_in_len,
+        bytes_acked: acked(flow),
     }
+}
+
+/// Payload that the peer has acknowledged. Its FIN and a forged number are no payload.
+fn acked(flow: &Flow) -> u64 {
+    const BOTH: u32 = Flow::SAW_SYN | Flow::SAW_SYN_ACK;
+    if flow.flags & BOTH != BOTH {
+        return 0;
+    }
+    let behind_syn = flow.initial_seq_out.wrapping_add(1);
+    u64::from(flow.acked_seq_out.wrapping_sub(behind_syn)).min(flow.bytes_out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_acknowledged_counts_from_behind_the_syn() {
+        let mut flow = Flow {
+            initial_seq_out: u32::MAX,
+            acked_seq_out: 1538,
+            bytes_out: 2000,
+            flags: Flow::SAW_SYN,
+            ..Flow::default()
+        };
+        assert_eq!(
+            acked(&flow),
+            0,
+            "without a SYN-ACK there is nothing to go by"
+        );
+        flow.flags |= Flow::SAW_SYN_ACK;
+        assert_eq!(acked(&flow), 1538);
+        flow.acked_seq_out = 5000;
+        assert_eq!(acked(&flow), 2000);
+    }
 
     #[test]
     fn a_closed_connection_is_looked_at_once_and_once_more_when_it_is_let_go() {

@@ -277,6 +277,7 @@ impl Script {
             response: None,
             requests: 0,
             last_in_len: 0,
+            bytes_acked: 0,
         };
         self.sockets.insert(
             cookie,

@@ -217,6 +217,7 @@ impl Timeline {
         }
         connection.bytes_sent = connection.bytes_sent.max(traffic.bytes_out);
         connection.bytes_received = connection.bytes_received.max(traffic.bytes_in);
+        connection.bytes_acked = connection.bytes_acked.max(traffic.bytes_acked);
         connection.first_out = connection.first_out.or(traffic.last_out);
         connection.first_in = connection.first_in.or(traffic.last_in);
         if connection.first_byte.is_none()

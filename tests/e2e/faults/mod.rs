@@ -63,16 +63,26 @@ fn all_are_tried() {
 fn run(case: &'static Case) {
     let fault = case.fault.parse::<gomod_lab::Fault>().unwrap();
     let holds_lock = fault.kind == FaultKind::LockHeld;
-    let lab = Lab::builder().rtt(Duration::from_millis(case.rtt_ms));
-    // The lock is held by hand, to know by whom.
-    let lab = if holds_lock { lab } else { lab.fault(fault) };
-    let lab = lab.start().unwrap();
+    // Each side has its own, as some faults count what they have done.
+    let lab = || {
+        let lab = Lab::builder().rtt(Duration::from_millis(case.rtt_ms));
+        // The lock is held by hand, to know by whom.
+        let lab = if holds_lock {
+            lab
+        } else {
+            lab.fault(fault.clone())
+        };
+        lab.start().unwrap()
+    };
 
-    let project = lab.project().unwrap();
-    let held = holds_lock.then(|| hold_lock(&lab, &project));
-    let status = plain(case, &project);
-    drop(held);
+    let status = {
+        let lab = lab();
+        let project = lab.project().unwrap();
+        let _held = holds_lock.then(|| hold_lock(&lab, &project));
+        plain(case, &project)
+    };
 
+    let lab = lab();
     let project = lab.project().unwrap();
     let held = holds_lock.then(|| hold_lock(&lab, &project));
     let outcome = traced(case, &project);

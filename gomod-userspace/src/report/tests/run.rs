@@ -194,6 +194,7 @@ fn good(id: u32, opened: u64) -> Connection {
             response: Some(ms(opened + 60)),
             requests: 1,
             last_in_len: 1_400,
+            bytes_acked: 0,
         }),
         ..connection(id, opened, "198.18.0.10:443")
     }
