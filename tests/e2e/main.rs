@@ -17,6 +17,7 @@ mod quiet_network;
 mod refusals;
 mod residue;
 mod store;
+mod terminal;
 mod toolchains;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         quiet_network::trials(),
         residue::trials(),
         store::trials(),
+        terminal::trials(),
         toolchains::trials(),
         identity::trials(),
         refusals::trials(),
