@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use super::directives::LineError;
 use super::dirhash::H1;
-use super::go_mod::LineError;
 use super::module_path::{ModuleVersion, check_path, check_version};
 
 /// A hash that an old Go wrote by mistake for go.mod files that exist; it is passed over.

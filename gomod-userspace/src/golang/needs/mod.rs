@@ -13,12 +13,16 @@ use std::collections::BTreeSet;
 
 pub use command::{GoCommand, Subcommand};
 
-use super::go_mod::{GoMod, GoWork};
 use super::go_sum::{GoSum, Hashed};
 use super::go_version::GoVersion;
 use super::module_path::{ModuleVersion, check_path, check_version};
 use super::proxy_file::{ProxyFile, ProxyFileKind};
 use super::settings::Settings;
+use super::{
+    go_mod::{GoMod, Require},
+    go_work::GoWork,
+    replace::Replace,
+};
 
 /// The files of a project; whoever reads them goes by [`GoCommand`] and [`Settings::workspace`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -179,14 +183,13 @@ fn requires(project: &Project) -> BTreeSet<ModuleVersion> {
         together.replaces.clone_from(&work.replaces);
     }
     for file in &project.mods {
-        let others =
-            |require: &&super::go_mod::Require| !mains.contains(require.module.path.as_str());
+        let others = |require: &&Require| !mains.contains(require.module.path.as_str());
         together
             .requires
             .extend(file.requires.iter().filter(others).cloned());
         together.excludes.extend_from_slice(&file.excludes);
         let work = project.work.as_ref().map_or(&[][..], |work| &work.replaces);
-        let theirs = |replace: &&super::go_mod::Replace| {
+        let theirs = |replace: &&Replace| {
             !work.iter().any(|other| {
                 other.path == replace.path
                     && (other.version.is_none() || other.version == replace.version)

@@ -37,21 +37,13 @@ pub(crate) struct Namespace {
 pub(crate) fn client(families: Families, offload: bool) -> Result<Namespace, LabError> {
     on_own_thread("lab-client", move || {
         let (namespace, index) = empty(CLIENT_MAC, offload)?;
-        let netlink = &namespace.netlink;
         let pairs: [(IpAddr, IpAddr, u8); 2] = [
             (CLIENT_V4.into(), ROUTER_V4.into(), 24),
             (CLIENT_V6.into(), ROUTER_V6.into(), 64),
         ];
-        for (own, router, prefix) in pairs
-            .into_iter()
-            .filter(|(own, ..)| families.has(family_of(own)))
-        {
-            netlink
-                .add_address(index, own, prefix)
-                .map_err(|error| address_error(own, error))?;
-            netlink
-                .add_neighbour(index, router, ROUTER_MAC)
-                .map_err(|error| LabError::setup("netlink: add neighbour", error))?;
+        for (own, router, prefix) in of(families, pairs) {
+            let netlink = &namespace.netlink;
+            settle(netlink, index, (own, prefix), (router, ROUTER_MAC))?;
             netlink
                 .add_default_route(index, router)
                 .map_err(|error| LabError::setup("netlink: add default route", error))?;
@@ -73,16 +65,8 @@ pub(crate) fn internet(
             (ROUTER_V4.into(), CLIENT_V4.into(), 24),
             (ROUTER_V6.into(), CLIENT_V6.into(), 64),
         ];
-        for (own, peer, prefix) in pairs
-            .into_iter()
-            .filter(|(own, ..)| families.has(family_of(own)))
-        {
-            netlink
-                .add_address(index, own, prefix)
-                .map_err(|error| address_error(own, error))?;
-            netlink
-                .add_neighbour(index, peer, CLIENT_MAC)
-                .map_err(|error| LabError::setup("netlink: add neighbour", error))?;
+        for (own, peer, prefix) in of(families, pairs) {
+            settle(netlink, index, (own, prefix), (peer, CLIENT_MAC))?;
         }
         for host in hosts {
             netlink
@@ -91,6 +75,31 @@ pub(crate) fn internet(
         }
         Ok(namespace)
     })
+}
+
+/// Those of the families that the lab has.
+fn of(
+    families: Families,
+    pairs: [(IpAddr, IpAddr, u8); 2],
+) -> impl Iterator<Item = (IpAddr, IpAddr, u8)> {
+    pairs
+        .into_iter()
+        .filter(move |(own, ..)| families.has(family_of(own)))
+}
+
+/// Takes an address on the link, and knows the neighbour at its other end.
+fn settle(
+    netlink: &Netlink,
+    index: u32,
+    (own, prefix): (IpAddr, u8),
+    (neighbour, mac): (IpAddr, [u8; 6]),
+) -> Result<(), LabError> {
+    netlink
+        .add_address(index, own, prefix)
+        .map_err(|error| address_error(own, error))?;
+    netlink
+        .add_neighbour(index, neighbour, mac)
+        .map_err(|error| LabError::setup("netlink: add neighbour", error))
 }
 
 /// A new network namespace around the calling thread, with `lo` and one TAP interface up.
