@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::forked::{Plan, fork_into, null_terminated};
 use super::invoker::Source;
 use super::overlay::{OverlayStep, Refusal, TrustOverlay};
-use super::{Cgroup, Ending, InheritedSignals, Invoker, LaunchError, Step, descriptors, search};
+use super::{Cgroup, Ending, InheritedSignals, Invoker, LaunchError, Step, limits, search};
 
 /// What may be asked of [`Child::spawn`] beyond the ordinary.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,7 +46,9 @@ impl Child {
     /// Runs `argv` as the invoker, in the cgroup, which it joins before anything else.
     ///
     /// It inherits standard streams, terminal, process group, working directory (even one it may not enter), resource
-    /// limits (that of open files as it was before [`raise_descriptor_limit`](super::raise_descriptor_limit)) and descriptors without `FD_CLOEXEC`. Signal mask and dispositions become those this process began with.
+    /// limits (as they were before [`raise_descriptor_limit`](super::raise_descriptor_limit) and
+    /// [`forbid_core_dumps`](super::forbid_core_dumps)) and descriptors without `FD_CLOEXEC`. Signal mask and dispositions
+    /// become those this process began with.
     ///
     /// # Errors
     /// [`LaunchError::NotFound`] and [`LaunchError::NotExecutable`] for the command, [`LaunchError::Overlay`] if only the
@@ -81,7 +83,7 @@ impl Child {
             trust: options.trust,
             identity: (!matches!(invoker.source, Source::Plain)).then_some(invoker),
             umask: invoker.umask,
-            descriptors: descriptors::for_child(),
+            limits: limits::for_child(),
             signals: InheritedSignals::at_start(),
             candidates: candidates.iter().map(|file| file.as_ptr()).collect(),
             argv: null_terminated(argv),

@@ -11,6 +11,7 @@ use rustix::process::Pid;
 
 use super::failure::Failure;
 use super::inherited::LAST_SIGNAL;
+use super::limits::Limit;
 use super::{InheritedSignals, Invoker, LaunchError, Step, TrustOverlay, search};
 
 /// Flag of `clone3` (linux/sched.h, Linux 5.7): the child is born in the cgroup whose directory is given.
@@ -27,8 +28,8 @@ pub(super) struct Plan<'a> {
     /// `None` keeps ours; in a user namespace even setting the same groups again may be forbidden.
     pub(super) identity: Option<&'a Invoker>,
     pub(super) umask: Option<u32>,
-    /// The caller's limit of open files, where ours is another.
-    pub(super) descriptors: Option<libc::rlimit>,
+    /// The caller's limits, where ours are others.
+    pub(super) limits: [Option<Limit>; 2],
     pub(super) signals: InheritedSignals,
     pub(super) candidates: Vec<*const c_char>,
     pub(super) argv: Vec<*const c_char>,
@@ -138,9 +139,9 @@ unsafe fn become_command(plan: &mut Plan<'_>, joined: bool) -> Failure {
         if let Some(umask) = plan.umask {
             libc::umask(umask);
         }
-        // Lowering the soft limit is always allowed, so that this does not fail.
-        if let Some(limit) = &plan.descriptors {
-            libc::setrlimit(libc::RLIMIT_NOFILE, limit);
+        // Soft limits within the hard ones, and lower hard ones, are always allowed, so that this does not fail.
+        for (resource, limit) in plan.limits.iter().flatten() {
+            libc::setrlimit(*resource, limit);
         }
         if let Some(invoker) = plan.identity {
             let Invoker { uid, gid, .. } = *invoker;

@@ -13,7 +13,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
@@ -36,7 +35,7 @@ use crate::{
         events::{self, Event, EventKind, Exec, Pid},
         netns_cookie,
     },
-    launch::{Invoker, TrustOverlay, TrustStore, raise_descriptor_limit},
+    launch::{Invoker, TrustOverlay, TrustStore, forbid_core_dumps, raise_descriptor_limit},
 };
 
 /// Past this long without a sign of life of the accept loops, connections go direct.
@@ -86,9 +85,8 @@ pub(super) struct Acceleration {
 pub(super) fn prepare(invoker: &Invoker, store: Option<Store>) -> anyhow::Result<Prepared> {
     // Each connection that is carried takes two of ours.
     raise_descriptor_limit();
-    // A core dump would hold the key of the authority.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .context("cannot keep the run's key out of core dumps")?;
+    // One would hold the key of the authority.
+    forbid_core_dumps().context("cannot keep the run's key out of core dumps")?;
     let settings = settings::of_run(invoker)?;
     let hosts = settings.settings.module_hosts();
     anyhow::ensure!(
