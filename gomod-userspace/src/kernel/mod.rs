@@ -23,6 +23,7 @@ mod processes;
 mod programs;
 mod redirect;
 mod ring;
+mod round_trip;
 mod samples;
 mod tracefs;
 mod tracer;
@@ -34,6 +35,7 @@ pub use names::NameRedirector;
 pub use preflight::{preflight, version};
 pub use programs::{Missing, PROGRAM_NAMES};
 pub use redirect::{NearEnds, RedirectedFrom, Redirector, netns_cookie};
+pub use round_trip::round_trip;
 pub use tracer::{Options, Tracer, now};
 
 /// The kernel programs, as they ship.

@@ -147,7 +147,9 @@ pub(super) async fn attempt(
         };
         match exchange(&connector, &ask, &mut connection, manner.early, &nudge).await {
             Ok((response, first_byte)) => {
-                ask.host.history().answered(first_byte);
+                ask.host
+                    .history()
+                    .answered(first_byte, connection.round_trip.latest());
                 connector.book.answered(connection.remote);
                 let (parts, body) = response.into_parts();
                 let set_up = if reused {

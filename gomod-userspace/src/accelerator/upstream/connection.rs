@@ -23,6 +23,7 @@ use super::dial::{DialLimits, Dialled, dial, late};
 use super::error::{FailureKind, UpstreamError};
 use super::proxy::HttpProxy;
 use super::resolve::Resolve;
+use super::round_trip::{RoundTrip, Timed};
 use super::route::Route;
 
 /// The most that is read from a connection at once, and the longest response head.
@@ -57,6 +58,8 @@ pub(super) struct Connection {
     /// The host's address, or its proxy's.
     pub(super) remote: SocketAddr,
     pub(super) set_up: SetUp,
+    /// To `remote`.
+    pub(super) round_trip: RoundTrip,
 }
 
 impl Connector {
@@ -77,7 +80,8 @@ impl Connector {
             remote,
             took,
         } = dialled;
-        let mut stream: BoxStream = Box::new(stream);
+        let round_trip = RoundTrip::default();
+        let mut stream: BoxStream = Box::new(Timed::new(stream, round_trip.clone()));
         let mut set_up = SetUp {
             connect: Some(took),
             hello: None,
@@ -117,6 +121,7 @@ impl Connector {
             sender,
             remote,
             set_up,
+            round_trip,
         })
     }
 

@@ -10,6 +10,8 @@ const KEPT: usize = 64;
 const ENOUGH: usize = 16;
 /// No second request is raced sooner than this: it would only add load.
 const SOONEST_RACE: Duration = Duration::from_millis(500);
+/// Differences below this are of the machine, not of the network.
+const NEAR: Duration = Duration::from_millis(10);
 /// Raced requests that each answer allows, and the most that can be saved up.
 const RACE_SHARE: f64 = 0.1;
 const MOST_RACES: f64 = 8.0;
@@ -33,26 +35,25 @@ impl Default for History {
 }
 
 impl History {
-    /// A TCP connection took this long: one round trip.
+    /// A TCP connection took this long to set up: one round trip.
     pub(super) fn connected(&mut self, took: Duration) {
         keep(&mut self.round_trips, took);
     }
 
-    /// A response began this long after its request.
-    pub(super) fn answered(&mut self, took: Duration) {
+    /// A response began this long after its request; the kernel's smoothed round trip of its connection was this by then.
+    pub(super) fn answered(&mut self, took: Duration, round_trip: Option<Duration>) {
+        if let Some(round_trip) = round_trip {
+            keep(&mut self.round_trips, round_trip);
+        }
         keep(&mut self.first_bytes, took);
         self.races = (self.races + RACE_SHARE).min(MOST_RACES);
     }
 
     /// The 90th percentile of the round trips over their median; 1 while too little is known.
     pub(super) fn unsteadiness(&self) -> f64 {
-        match (
-            percentile(&self.round_trips, 0.9),
-            percentile(&self.round_trips, 0.5),
-        ) {
-            (Some(slow), Some(normal)) if !normal.is_zero() => {
-                slow.as_secs_f64() / normal.as_secs_f64()
-            }
+        let part = |part| percentile(&self.round_trips, part).map(|trip| trip.max(NEAR));
+        match (part(0.9), part(0.5)) {
+            (Some(slow), Some(normal)) => slow.as_secs_f64() / normal.as_secs_f64(),
             _ => 1.0,
         }
     }
@@ -108,6 +109,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_measures_later_counts_as_well() {
+        let mut history = History::default();
+        history.connected(Duration::from_millis(20));
+        for trip in [20, 20, 100] {
+            let trip = Some(Duration::from_millis(trip));
+            history.answered(Duration::from_millis(25), trip);
+        }
+        assert!((history.unsteadiness() - 5.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_near_host_is_steady() {
+        let mut history = History::default();
+        for micros in [40, 50, 60, 900, 2_000] {
+            history.connected(Duration::from_micros(micros));
+        }
+        assert!((history.unsteadiness() - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
     fn old_samples_are_forgotten() {
         let mut history = History::default();
         for _ in 0..KEPT {
@@ -127,7 +148,7 @@ mod tests {
         let mut history = History::default();
         assert_eq!(history.race_after(), None);
         for _ in 0..ENOUGH {
-            history.answered(Duration::from_secs(2));
+            history.answered(Duration::from_secs(2), None);
         }
         assert_eq!(history.race_after(), Some(Duration::from_secs(2)));
         let mut raced = 0;
@@ -137,7 +158,7 @@ mod tests {
         }
         assert_eq!(raced, 3);
         for _ in 0..10 {
-            history.answered(Duration::from_millis(1));
+            history.answered(Duration::from_millis(1), None);
         }
         assert!(
             history

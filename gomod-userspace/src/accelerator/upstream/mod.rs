@@ -23,6 +23,7 @@ mod pump;
 mod request;
 mod resolve;
 mod response;
+mod round_trip;
 mod route;
 #[cfg(test)]
 pub(super) mod tests;
