@@ -185,6 +185,14 @@ impl Spool {
         }
     }
 
+    /// Bytes that are there; of a body that failed nothing counts.
+    pub fn arrived(&self) -> u64 {
+        match *self.shared.progress.borrow() {
+            Progress::Arriving(length) | Progress::Complete(length) => length,
+            Progress::Failed(_) | Progress::Empty => 0,
+        }
+    }
+
     /// A complete body, to be read by position like a file: for those who may block.
     pub fn contents(&self) -> Option<SpoolContents> {
         Some(SpoolContents {

@@ -137,7 +137,8 @@ impl Carriage {
     }
 
     /// Shows accelerator and stub what the kernel saw, and the kernel that they live. To be called several times a second.
-    pub(super) fn attend(&mut self, batch: &Result<Vec<Event>, KernelError>) {
+    /// Returns what the accelerator tells unasked.
+    pub(super) fn attend(&mut self, batch: &Result<Vec<Event>, KernelError>) -> Option<Event> {
         // Names are asked for first: what is fetched ahead needs them.
         if let Some(names) = &mut self.names {
             names.beat();
@@ -151,6 +152,7 @@ impl Carriage {
                 acceleration.meet(event);
             }
         }
+        self.acceleration.as_mut().and_then(Acceleration::ahead)
     }
 
     /// What accelerator or stub did next; never anything without one. Safe to cancel.
@@ -179,10 +181,7 @@ impl Carriage {
         if let Some(acceleration) = self.acceleration {
             // It has a runtime of its own, which can't be waited for on this one.
             let finished = thread::spawn(move || acceleration.finish()).join();
-            if let Ok((events, tally)) = finished {
-                last.extend(events);
-                tracing::info!(?tally, "fetched ahead");
-            }
+            last.extend(finished.unwrap_or_default());
         }
         if let Some(names) = self.names {
             last.extend(names.finish());

@@ -165,8 +165,9 @@ async fn trace(
         tokio::select! {
             ending = supervisor.ended() => break ending?,
             batch = tracer.next(), if !session.is_blind() => {
-                carriage.attend(&batch);
+                let told = carriage.attend(&batch);
                 session.take(batch);
+                session.take(Ok(told.into_iter().collect()));
             }
             events = carriage.next() => session.take(Ok(events)),
         }
@@ -183,8 +184,9 @@ async fn trace(
                 break;
             }
             batch = tracer.next(), if !session.is_blind() => {
-                carriage.attend(&batch);
+                let told = carriage.attend(&batch);
                 session.take(batch);
+                session.take(Ok(told.into_iter().collect()));
             }
             events = carriage.next() => session.take(Ok(events)),
         }

@@ -163,6 +163,8 @@ pub enum EventKind {
     },
     /// The accelerator has answered a request.
     Answered(Answered),
+    /// How much the accelerator has fetched before it was asked for, so far.
+    FetchedAhead(FetchedAhead),
     /// The DNS stub has answered a question.
     NameAnswered(NameAnswered),
     /// The DNS stub has asked a nameserver.
@@ -238,12 +240,30 @@ pub struct Answered {
     pub attempts: u32,
     /// Times a broken body was continued.
     pub resumed: u32,
+    /// Bytes that had come by then and were not fetched again.
+    #[serde(default)]
+    pub resumed_bytes: u64,
     /// When it came in.
     pub began: MonotonicNanos,
     /// When the head of the answer was there.
     pub first_byte: Option<MonotonicNanos>,
     /// The answer was whole.
     pub whole: bool,
+}
+
+/// What the accelerator has fetched before it was asked for, and what became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchedAhead {
+    /// Files whose fetch was begun.
+    pub files: u64,
+    /// Bytes of them that came.
+    pub bytes: u64,
+    /// Files that were asked for since.
+    pub used: u64,
+    /// Files of which something came that nobody has asked for yet.
+    pub unused: u64,
+    /// The bytes of those.
+    pub unused_bytes: u64,
 }
 
 /// Transport protocol.

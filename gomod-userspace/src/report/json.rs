@@ -7,7 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::facts::{ModuleFact, ProcessFact, Sequence, by_version, in_order, milliseconds};
 use crate::{
     diagnose::Stall,
-    kernel::events::MonotonicNanos,
+    kernel::events::{FetchedAhead, MonotonicNanos},
     timeline::{Connection, DnsExchange, RequestSeen, Timeline},
 };
 
@@ -62,6 +62,7 @@ pub struct Report<'a> {
     dns: Sequence<'a, DnsExchange>,
     connections: Sequence<'a, Connection>,
     requests: Sequence<'a, RequestSeen>,
+    prefetch: Option<FetchedAhead>,
     modules: Vec<ModuleFact<'a>>,
     stalls: Sequence<'a, Stall>,
     events: Events,
@@ -100,6 +101,7 @@ impl<'a> Report<'a> {
                 items: &timeline.requests,
                 began,
             },
+            prefetch: timeline.ahead,
             modules: by_version(timeline),
             stalls: Sequence {
                 items: stalls,

@@ -13,7 +13,7 @@ use super::{
     wait::{self, Wait},
 };
 use crate::{
-    kernel::events::MonotonicNanos,
+    kernel::events::{FetchedAhead, MonotonicNanos},
     timeline::{DnsOutcome, FileProgress, ModuleFileKind, Timeline},
 };
 
@@ -34,6 +34,7 @@ pub(super) struct Progress {
     connections: Unfinished<()>,
     dns: Unfinished<()>,
     locks: Unfinished<()>,
+    ahead: Option<FetchedAhead>,
     wait: Option<Wait>,
     now: MonotonicNanos,
 }
@@ -53,6 +54,7 @@ impl Progress {
             connections: Unfinished::default(),
             dns: Unfinished::default(),
             locks: Unfinished::default(),
+            ahead: None,
             wait: None,
             now: MonotonicNanos::default(),
         }
@@ -61,6 +63,7 @@ impl Progress {
     /// Takes in what is new.
     pub(super) fn tick(&mut self, timeline: &Timeline, now: MonotonicNanos) {
         self.now = now;
+        self.ahead = timeline.ahead;
         self.files.visit(&timeline.files, |file, _| {
             self.zip_wanted |= file.kind == ModuleFileKind::Zip;
             match file.progress {
@@ -131,6 +134,10 @@ impl Progress {
         };
         let in_flight = format!("{} in flight", self.files.len());
         let rate = self.rate().map(units::rate);
+        let ahead = self.ahead.filter(|ahead| ahead.files > 0).map(|ahead| {
+            let bytes = units::bytes(ahead.bytes);
+            format!("{bytes} fetched ahead")
+        });
         let wait = self.wait.as_ref().map(|wait| wait.text(self.now));
         let bytes = units::bytes(self.bytes);
         let all = [
@@ -139,10 +146,18 @@ impl Progress {
             Some(&*bytes),
             rate.as_deref(),
             Some(&*in_flight),
+            ahead.as_deref(),
             wait.as_deref(),
         ];
         // Each step leaves out one more part, by its place in `all`.
-        for left_out in [&[][..], &[4], &[4, 3], &[4, 3, 2], &[4, 3, 2, 0]] {
+        for left_out in [
+            &[][..],
+            &[4],
+            &[4, 3],
+            &[4, 3, 5],
+            &[4, 3, 5, 2],
+            &[4, 3, 5, 2, 0],
+        ] {
             let line = joined(&all, left_out);
             if line.chars().count() <= width {
                 return line;

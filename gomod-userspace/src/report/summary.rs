@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    carried::{carried, names},
+    carried::{carried, names, ways},
     json::RunFacts,
     palette::Palette,
     stall_lines::{evidence, place, waiting},
@@ -58,8 +58,11 @@ pub fn summary(
     row("modules", &modules(&timeline.files));
     row("received", &received(&timeline.connections, wall));
     row("DNS", &dns(&timeline.dns));
-    if let Some(carried) = carried(&timeline.requests) {
+    if let Some(carried) = carried(&timeline.requests, timeline.ahead) {
         row("carried", &carried);
+    }
+    if let Some(ways) = ways(&timeline.connections) {
+        row("ways", &ways);
     }
     if timeline.events_lost > 0 {
         let lost = units::number(timeline.events_lost);

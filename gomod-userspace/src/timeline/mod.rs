@@ -31,7 +31,7 @@ pub use nameserver::{NameserverExchange, StubAnswer};
 pub use process::Process;
 pub use request::RequestSeen;
 
-use crate::kernel::events::{Event, EventKind, MonotonicNanos, Pid, Protocol};
+use crate::kernel::events::{Event, EventKind, FetchedAhead, MonotonicNanos, Pid, Protocol};
 
 /// Everything known of a run so far.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +55,8 @@ pub struct Timeline {
     pub locks: Vec<LockWait>,
     /// Requests that the accelerator answered, in the order in which that ended.
     pub requests: Vec<RequestSeen>,
+    /// What the accelerator had fetched ahead when it told last; `None` where nothing is carried.
+    pub ahead: Option<FetchedAhead>,
     /// Events taken in.
     pub events_received: u64,
     /// Events that the ring buffer had no room for.
@@ -135,6 +137,7 @@ impl Timeline {
                 done: at,
                 answered: answered.clone(),
             }),
+            EventKind::FetchedAhead(ahead) => self.ahead = Some(*ahead),
             EventKind::Lost { count } => self.events_lost = self.events_lost.saturating_add(*count),
             // Says nothing that the question itself does not say.
             EventKind::Connect {

@@ -22,7 +22,7 @@ use crate::accelerator::{
     spool::{Spool, SpoolWriter, spool},
     upstream::{Account, Upstream, UpstreamRequest, Urgency, Via},
 };
-use crate::kernel::events::Source;
+use crate::kernel::events::{FetchedAhead, Source};
 
 /// Bounds of fetching ahead.
 #[derive(Clone, Copy, Debug)]
@@ -43,17 +43,6 @@ impl Default for AheadLimits {
             bytes: 2 << 30,
         }
     }
-}
-
-/// How much was fetched ahead, and what became of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Files whose fetch was begun.
-    pub begun: u64,
-    /// Files that were asked for.
-    pub used: u64,
-    /// Bytes that came.
-    pub bytes: u64,
 }
 
 /// The head of a response that was fetched ahead.
@@ -144,12 +133,19 @@ impl Ahead {
         }
     }
 
-    /// How much was fetched, and used.
-    pub fn tally(&self) -> Tally {
-        Tally {
-            begun: self.begun.load(Ordering::Relaxed),
-            used: self.used.load(Ordering::Relaxed),
+    /// How much was fetched so far, and what became of it.
+    pub fn so_far(&self) -> FetchedAhead {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let arrived = files.values().map(|file| file.spool.arrived());
+        let (unused, unused_bytes) = arrived
+            .filter(|bytes| *bytes > 0)
+            .fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
+        FetchedAhead {
+            files: self.begun.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
+            used: self.used.load(Ordering::Relaxed),
+            unused,
+            unused_bytes,
         }
     }
 

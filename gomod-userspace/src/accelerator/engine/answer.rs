@@ -52,6 +52,7 @@ impl Account {
             source: Source::Upstream,
             attempts: 0,
             resumed: 0,
+            resumed_bytes: 0,
             began: kernel::now(),
             first_byte: None,
             whole: false,
@@ -113,6 +114,7 @@ impl Drop for Inner {
         if let Some(account) = &state.upstream {
             answered.attempts = account.attempts();
             answered.resumed = account.resumes();
+            answered.resumed_bytes = account.resumed_bytes();
         }
         // With the queue full, the timeline lacks a request; `go` does not wait for it.
         let _ = self.sender.try_send(Event {

@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use url::Url;
 
-pub use ahead::{Ahead, AheadLimits, Tally};
+pub use ahead::{Ahead, AheadLimits};
 pub use mirrored::Knowledge;
 pub use stored::Stored;
 

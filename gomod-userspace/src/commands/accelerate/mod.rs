@@ -9,7 +9,7 @@ use std::{
     collections::BTreeSet,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -24,15 +24,15 @@ pub(super) use self::policies::Learned;
 use crate::{
     accelerator::{
         Accelerator, Authority, Limits, Origin, Origins, Parts, Serving, Sums, Told, Way,
-        engine::{AheadLimits, Engine, Knowledge, Stored, Tally},
+        engine::{AheadLimits, Engine, Knowledge, Stored},
         mirrors::Mirror,
         store::Store,
         upstream::{Resolve, Upstream, UpstreamOptions},
     },
     golang::needs::Plan,
     kernel::{
-        Heartbeat, NearEnds, Redirector, Tracer,
-        events::{self, Event, EventKind, Exec, Pid},
+        self, Heartbeat, NearEnds, Redirector, Tracer,
+        events::{self, Event, EventKind, Exec, FetchedAhead, Pid},
         netns_cookie,
     },
     launch::{Invoker, TrustOverlay, TrustStore, forbid_core_dumps, raise_descriptor_limit},
@@ -40,6 +40,8 @@ use crate::{
 
 /// Past this long without a sign of life of the accept loops, connections go direct.
 const QUIET: Duration = Duration::from_secs(1);
+/// What is fetched ahead is told this often: counting looks at every file.
+const AHEAD: Duration = Duration::from_millis(100);
 /// At the end, requests at hand get this long.
 const GRACE: Duration = Duration::from_millis(200);
 /// At the end, what came last gets this long to be verified and written to the store.
@@ -78,6 +80,8 @@ pub(super) struct Acceleration {
     engine: Arc<Engine>,
     stored: Option<Arc<Stored>>,
     prefetch: bool,
+    /// What was told last of what is fetched ahead, and when that was.
+    ahead: Option<(Instant, FetchedAhead)>,
 }
 
 /// Finds out whether the modules of this run can be carried by us, and makes what that needs. The error says why not;
@@ -186,6 +190,7 @@ impl Acceleration {
             engine,
             stored,
             prefetch: choices.prefetch,
+            ahead: None,
         })
     }
 
@@ -196,6 +201,15 @@ impl Acceleration {
         {
             tracing::warn!(%error, "connections go direct from now on");
         }
+    }
+
+    /// How much was fetched ahead so far, if that was not told for a while.
+    pub(super) fn ahead(&mut self) -> Option<Event> {
+        let lately = |(at, _): &(Instant, FetchedAhead)| at.elapsed() < AHEAD;
+        if self.ahead.as_ref().is_some_and(lately) {
+            return None;
+        }
+        changed(&mut self.ahead, &self.engine)
     }
 
     /// Learns what a `go` process is set to, and begins to fetch what it will ask for.
@@ -254,9 +268,8 @@ impl Acceleration {
         }
     }
 
-    /// Ends it: nothing is redirected any more, requests at hand are answered. Returns what happened last, and how much
-    /// was fetched ahead.
-    pub(super) fn finish(mut self) -> (Vec<Event>, Tally) {
+    /// Ends it: nothing is redirected any more, requests at hand are answered. Returns what happened last.
+    pub(super) fn finish(mut self) -> Vec<Event> {
         // The cgroup goes away next, so that a failure has no consequence.
         let _ = self.redirector.stop();
         self.runtime.block_on(self.serving.shutdown(GRACE));
@@ -274,10 +287,23 @@ impl Acceleration {
                 super::say(format_args!("not all files were kept: {problem}"));
             }
         }
-        let tally = self.engine.ahead().tally();
+        events.extend(changed(&mut self.ahead, &self.engine));
         self.runtime.shutdown_background();
-        (events, tally)
+        events
     }
+}
+
+/// How much was fetched ahead, if that has changed since it was told.
+fn changed(told: &mut Option<(Instant, FetchedAhead)>, engine: &Engine) -> Option<Event> {
+    let so_far = engine.ahead().so_far();
+    let before = told.replace((Instant::now(), so_far));
+    before
+        .is_none_or(|(_, before)| before != so_far)
+        .then(|| Event {
+            at: kernel::now(),
+            pid: Pid::default(),
+            kind: EventKind::FetchedAhead(so_far),
+        })
 }
 
 fn carried(told: Told) -> Option<Event> {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::{
+    kernel::events::FetchedAhead,
     report::tests::run,
     timeline::{DnsOutcome, FileProgress, ModuleFileKind},
 };
@@ -274,6 +275,30 @@ fn before_the_first_zip_it_counts_go_mod_files() {
         progress.line(200),
         "gomod-trace: 1 go.mod file, 0 B, 0 in flight"
     );
+}
+
+#[test]
+fn what_is_fetched_ahead_is_shown_where_there_is_room() {
+    let mut timeline = run::timeline();
+    let mut progress = Progress::new(Some(120));
+    let mut line = |ahead, width| {
+        timeline.ahead = ahead;
+        progress.tick(&timeline, now());
+        progress.line(width)
+    };
+    let nothing = line(Some(FetchedAhead::default()), 200);
+    assert_eq!(nothing, line(None, 200), "nothing is fetched ahead");
+    let ahead = FetchedAhead {
+        files: 7,
+        bytes: 3 << 20,
+        ..FetchedAhead::default()
+    };
+    let whole = line(Some(ahead), 200);
+    assert!(
+        whole.contains(", 1 in flight, 3.0 MiB fetched ahead, waiting "),
+        "{whole}"
+    );
+    assert_eq!(line(Some(ahead), 72), line(None, 72), "no room");
 }
 
 #[test]

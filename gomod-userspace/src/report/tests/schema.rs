@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::run;
 use crate::{
     diagnose::{Stall, Verdict},
-    kernel::events::{Answered, Pid, SocketCookie, Source, Way},
+    kernel::events::{Answered, FetchedAhead, Pid, SocketCookie, Source, Way},
     report::{Report, SCHEMA},
     timeline::RequestSeen,
 };
@@ -65,10 +65,18 @@ fn carried_requests_fit_the_schema() {
             source: Source::Joined,
             attempts: 1,
             resumed: 0,
+            resumed_bytes: 0,
             began: timeline.began,
             first_byte: None,
             whole: false,
         },
+    });
+    timeline.ahead = Some(FetchedAhead {
+        files: 3,
+        bytes: 4_096,
+        used: 2,
+        unused: 1,
+        unused_bytes: 512,
     });
     timeline.connections[0].way = Way::Accelerated;
     timeline.connections[0].why = Some("module host".into());
@@ -77,6 +85,13 @@ fn carried_requests_fit_the_schema() {
     assert_valid(&validator(), &value);
     let request = &value["requests"][0];
     assert_eq!(request["source"], "joined");
+    assert_eq!(
+        (
+            &value["prefetch"]["used"],
+            &value["prefetch"]["unused_bytes"]
+        ),
+        (&2.into(), &512.into())
+    );
     assert_eq!(
         (&request["module"], &request["version"], &request["file"]),
         (&"example.com/A".into(), &"v1.2.3".into(), &"zip".into())
