@@ -8,7 +8,7 @@ use std::{
 
 use url::Url;
 
-use super::checksums::Database;
+use super::{checksums::Database, upstream::Via};
 use crate::{
     golang::{Settings, proxy_file::ProxyFile},
     kernel::events::Pid,
@@ -21,6 +21,8 @@ pub struct Asker {
     pub settings: Settings,
     /// Its checksum database; `None` if it uses none.
     pub database: Option<Database>,
+    /// Its way to the hosts: through its HTTP proxy, if it has one.
+    pub via: Via,
     /// Whether its command adds hashes to go.sum, which it then asks the checksum database for. Other commands stop
     /// where a hash is missing.
     pub adds_sums: bool,
@@ -28,10 +30,11 @@ pub struct Asker {
 
 impl Asker {
     /// A process with these settings.
-    pub fn new(settings: Settings, adds_sums: bool) -> Self {
+    pub fn new(settings: Settings, via: Via, adds_sums: bool) -> Self {
         Self {
             database: Database::of(&settings),
             settings,
+            via,
             adds_sums,
         }
     }

@@ -127,6 +127,9 @@ fn permitted(
     if !policy.carries(host, port) {
         return Err(Why::NotModuleHost);
     }
+    if policy.trusts_others {
+        return Err(Why::OtherTrust);
+    }
     if !shared.authority.permits(host) {
         return Err(Why::OutsideAuthority);
     }

@@ -27,7 +27,7 @@ use super::{
     BodyError, ResponseBody,
     asker::Asker,
     sums::Sums,
-    upstream::{Account, Upstream, UpstreamRequest, Via},
+    upstream::{Account, Upstream, UpstreamRequest},
 };
 use crate::golang::{
     BaseUrl, H1, ProxyFile, ProxyFileKind,
@@ -92,7 +92,6 @@ pub(super) struct Rescued {
 /// The mirrors of a run.
 pub struct Mirrors {
     upstream: Upstream,
-    via: Via,
     sums: Arc<Sums>,
     allowed: Vec<Mirror>,
     /// Hosts that could not be reached, and when that was.
@@ -101,10 +100,9 @@ pub struct Mirrors {
 
 impl Mirrors {
     /// Asks these, in this order.
-    pub fn new(upstream: Upstream, via: Via, sums: Arc<Sums>, mirrors: Vec<Mirror>) -> Self {
+    pub fn new(upstream: Upstream, sums: Arc<Sums>, mirrors: Vec<Mirror>) -> Self {
         Self {
             upstream,
-            via,
             sums,
             allowed: mirrors,
             unreachable: Mutex::default(),
@@ -147,7 +145,7 @@ impl Mirrors {
             return None;
         }
         for mirror in &self.allowed {
-            match self.fetch(mirror, &file).await {
+            match self.fetch(asker, mirror, &file).await {
                 Ok(rescued) => return Some(rescued),
                 Err(reason) => {
                     tracing::info!(mirror = %mirror.0, module = file.module.path, "mirror: {reason}");
@@ -166,11 +164,16 @@ impl Mirrors {
         }
     }
 
-    async fn fetch(&self, mirror: &Mirror, file: &ProxyFile) -> Result<Rescued, String> {
+    async fn fetch(
+        &self,
+        asker: &Asker,
+        mirror: &Mirror,
+        file: &ProxyFile,
+    ) -> Result<Rescued, String> {
         let url = file.url(&mirror.0).map_err(|error| error.to_string())?;
         let url = Url::parse(&url).map_err(|error| error.to_string())?;
         // No header of the client goes there: only what every `go` sends.
-        let request = UpstreamRequest::get(url).via(self.via.clone());
+        let request = UpstreamRequest::get(url).via(asker.via.clone());
         let mut response = self
             .upstream
             .fetch(request)

@@ -14,6 +14,8 @@ pub struct Policy {
     pub module_hosts: BTreeSet<(String, u16)>,
     /// The HTTP proxies that it is configured to use; a `CONNECT` is looked into on the way to these only.
     pub http_proxies: Vec<ProxyEndpoint>,
+    /// It reads other certificate files than the command was started with, so that it can't know the run's authority.
+    pub trusts_others: bool,
 }
 
 /// Where an HTTP proxy listens, as the settings say.
@@ -38,6 +40,13 @@ impl Policy {
         self.module_hosts
             .iter()
             .any(|(known, on)| *on == port && known == host)
+    }
+
+    /// Ports that the process's module traffic goes to.
+    pub fn ports(&self) -> BTreeSet<u16> {
+        let hosts = self.module_hosts.iter().map(|(_, port)| *port);
+        let proxies = self.http_proxies.iter().map(|proxy| proxy.port);
+        hosts.chain(proxies).collect()
     }
 
     /// Whether `destination` can be one of the process's HTTP proxies. A proxy known by name is recognised by its

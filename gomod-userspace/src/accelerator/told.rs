@@ -59,7 +59,7 @@ pub enum Way {
 }
 
 /// Why a connection is carried the way it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Why {
     /// The only reason to intercept.
     ModuleHost,
@@ -73,6 +73,8 @@ pub enum Why {
     NamesDiffer,
     /// The host joined the settings after the run's authority was made: it cannot vouch for it.
     OutsideAuthority,
+    /// The process was told to read other certificate files than those that name the authority.
+    OtherTrust,
     /// The client offers application protocols, but not HTTP/1.1.
     NoHttp1,
     /// The client offers neither TLS 1.2 nor 1.3.
@@ -104,6 +106,7 @@ impl fmt::Display for Why {
             Self::NoServerName => "no SNI",
             Self::NamesDiffer => "CONNECT and SNI name different hosts",
             Self::OutsideAuthority => "host not known when the run began",
+            Self::OtherTrust => "process reads other certificate files",
             Self::NoHttp1 => "client does not offer HTTP/1.1",
             Self::OldTls => "client offers neither TLS 1.2 nor 1.3",
             Self::CertificateRejected => "client rejected our certificate",

@@ -22,7 +22,10 @@ use super::{
     database::{DoorKind, Question},
     kept::{Answer, Unanswered},
 };
-use crate::accelerator::upstream::{Upstream, UpstreamRequest, UpstreamResponse, Urgency, Via};
+use crate::accelerator::{
+    asker::Asker,
+    upstream::{Upstream, UpstreamRequest, UpstreamResponse, Urgency},
+};
 
 /// Real answers have some KiB at most.
 const MAX_ANSWER: usize = 1 << 20;
@@ -57,7 +60,6 @@ impl Default for ChecksumLimits {
 /// Asks, and remembers which doors are shut.
 pub(super) struct Asking {
     pub(super) upstream: Upstream,
-    pub(super) via: Via,
     pub(super) limits: ChecksumLimits,
     shut: Mutex<HashMap<Url, Shut>>,
 }
@@ -72,10 +74,9 @@ struct Shut {
 }
 
 impl Asking {
-    pub(super) fn new(upstream: Upstream, via: Via, limits: ChecksumLimits) -> Self {
+    pub(super) fn new(upstream: Upstream, limits: ChecksumLimits) -> Self {
         Self {
             upstream,
-            via,
             limits,
             shut: Mutex::default(),
         }
@@ -85,12 +86,15 @@ impl Asking {
     /// first door said or did counts.
     pub(super) async fn ask(
         &self,
-        database: &Database,
+        asker: &Asker,
         doors: &[usize],
         path: &str,
         question: &Question,
         urgency: Urgency,
     ) -> Result<Answer, Unanswered> {
+        let Some(database) = &asker.database else {
+            return Err(Unanswered::nobody());
+        };
         let shut = |door: &usize| self.shut(&database.doors[*door].base);
         // With all of them shut, the next who waits finds out anew only if the last who found out did not wait.
         let known = doors.iter().map(shut).collect::<Option<Vec<_>>>();
@@ -109,7 +113,8 @@ impl Asking {
         loop {
             let next = waiting.pop_front();
             if let Some(number) = next
-                && let Some(attempt) = self.attempt(database, number, path, question, urgency)
+                && let Some(attempt) =
+                    self.attempt((asker, database), number, path, question, urgency)
             {
                 attempts.spawn(async move { (number, attempt.await) });
             } else if attempts.is_empty() && next.is_none() {
@@ -151,17 +156,14 @@ impl Asking {
             Some(Err(why)) => Err(others.fold(why, |all, other| all.and(&other))),
             None => Err(others
                 .reduce(|all, other| all.and(&other))
-                .unwrap_or(Unanswered {
-                    status: StatusCode::BAD_GATEWAY,
-                    story: "the checksum database could not be asked".to_owned(),
-                })),
+                .unwrap_or_else(Unanswered::nobody)),
         }
     }
 
     /// `None` where the question makes no sense at that door.
     fn attempt(
         &self,
-        database: &Database,
+        (asker, database): (&Asker, &Database),
         number: usize,
         path: &str,
         question: &Question,
@@ -177,7 +179,7 @@ impl Asking {
         };
         let request = UpstreamRequest::get(url)
             .headers(headers())
-            .via(self.via.clone())
+            .via(asker.via.clone())
             .urgency(urgency);
         let (upstream, database) = (self.upstream.clone(), database.clone());
         let host = door.base.host_str().unwrap_or_default().to_owned();
@@ -229,6 +231,13 @@ impl Asking {
 }
 
 impl Unanswered {
+    fn nobody() -> Self {
+        Self {
+            status: StatusCode::BAD_GATEWAY,
+            story: "the checksum database could not be asked".to_owned(),
+        }
+    }
+
     fn and(self, other: &Self) -> Self {
         let Self { status, story } = self;
         let story = format!("{story}; and {}", other.story);

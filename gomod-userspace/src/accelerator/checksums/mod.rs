@@ -43,7 +43,7 @@ use self::{
 use super::{
     asker::Asker,
     sums::Sums,
-    upstream::{Upstream, Urgency, Via},
+    upstream::{Upstream, Urgency},
 };
 use crate::{
     golang::{ModuleVersion, sumdb::Lookup},
@@ -61,9 +61,9 @@ pub struct Checksums {
 
 impl Checksums {
     /// Asks by `upstream`; proven hashes go into `sums`.
-    pub fn new(upstream: Upstream, via: Via, sums: Arc<Sums>, limits: ChecksumLimits) -> Arc<Self> {
+    pub fn new(upstream: Upstream, sums: Arc<Sums>, limits: ChecksumLimits) -> Arc<Self> {
         Arc::new(Self {
-            asking: Asking::new(upstream, via, limits),
+            asking: Asking::new(upstream, limits),
             kept: Kept::default(),
             trees: Trees::default(),
             sums,
@@ -117,7 +117,7 @@ impl Checksums {
         let doors = doors(asker, database, door, &question);
         let outcome = self
             .asking
-            .ask(database, &doors, path, &question, Urgency::Awaited)
+            .ask(asker, &doors, path, &question, Urgency::Awaited)
             .await
             .map(Arc::new);
         if let Ok(answer) = &outcome
@@ -213,7 +213,7 @@ impl Checksums {
                 let path = key.path.rsplit(' ').next().unwrap_or_default();
                 let found = checksums
                     .asking
-                    .ask(database, &doors, path, &question, Urgency::Speculative)
+                    .ask(&asker, &doors, path, &question, Urgency::Speculative)
                     .await;
                 if found.is_err() {
                     checksums.kept.forget(&key);

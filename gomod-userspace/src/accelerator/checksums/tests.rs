@@ -16,9 +16,12 @@ use super::{
     *,
 };
 use crate::{
-    accelerator::upstream::tests::{
-        patient,
-        server::{Answer as Reply, Seen, Server, answer, silence},
+    accelerator::upstream::{
+        Via,
+        tests::{
+            patient,
+            server::{Answer as Reply, Seen, Server, answer, silence},
+        },
     },
     golang::{
         H1, Settings,
@@ -88,7 +91,7 @@ fn run(proxy: Option<&Server>, own: &Server, explicit: bool, entries: &[&str]) -
         goroot_file: &EnvFile::Missing,
         go_version: None,
     });
-    let mut asker = Asker::new(settings.unwrap(), true);
+    let mut asker = Asker::new(settings.unwrap(), Via::direct(), true);
     asker.database = Some(Database {
         verifier: signer().0,
         key: "sum.example".to_owned(),
@@ -104,7 +107,7 @@ fn run(proxy: Option<&Server>, own: &Server, explicit: bool, entries: &[&str]) -
     };
     let upstream = patient(&["127.0.0.1"]);
     Run {
-        checksums: Checksums::new(upstream, Via::direct(), Arc::clone(&sums), limits),
+        checksums: Checksums::new(upstream, Arc::clone(&sums), limits),
         sums,
         asker: Arc::new(asker),
     }

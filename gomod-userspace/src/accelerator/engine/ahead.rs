@@ -71,7 +71,6 @@ pub(super) struct Fetched {
 /// What is fetched ahead in this run, by URL.
 pub struct Ahead {
     upstream: Upstream,
-    via: Via,
     stored: Option<Arc<Stored>>,
     limits: AheadLimits,
     permits: Arc<Semaphore>,
@@ -84,7 +83,6 @@ pub struct Ahead {
 impl Ahead {
     pub(super) fn new(
         upstream: Upstream,
-        via: Via,
         limits: AheadLimits,
         stored: Option<Arc<Stored>>,
     ) -> Arc<Self> {
@@ -92,7 +90,6 @@ impl Ahead {
         tokio::spawn(widen(upstream.distance(), Arc::clone(&permits), limits));
         Arc::new(Self {
             upstream,
-            via,
             stored,
             limits,
             permits,
@@ -103,8 +100,9 @@ impl Ahead {
         })
     }
 
-    /// Begins to fetch these, in this order; ones that are known already are passed over. Inside a tokio runtime.
-    pub fn fetch(self: &Arc<Self>, urls: impl IntoIterator<Item = Url>) {
+    /// Begins to fetch these for one process, in this order and by its way; ones that are known already are passed over.
+    /// Inside a tokio runtime.
+    pub fn fetch(self: &Arc<Self>, urls: impl IntoIterator<Item = Url>, via: &Via) {
         let mut fresh = Vec::new();
         for url in urls {
             let (sender, state) = watch::channel(State::Waiting);
@@ -119,17 +117,21 @@ impl Ahead {
             }
             fresh.push((url, sender, writer));
         }
-        tokio::spawn(Arc::clone(self).fetch_in_order(fresh));
+        tokio::spawn(Arc::clone(self).fetch_in_order(fresh, via.clone()));
     }
 
     /// Begins one when another ends. A task for each from the start would wait for its turn in the order in which the
     /// runtime's threads came across it: large files would get in before the small ones that `go` waits for.
-    async fn fetch_in_order(self: Arc<Self>, files: Vec<(Url, watch::Sender<State>, SpoolWriter)>) {
+    async fn fetch_in_order(
+        self: Arc<Self>,
+        files: Vec<(Url, watch::Sender<State>, SpoolWriter)>,
+        via: Via,
+    ) {
         for (url, state, writer) in files {
             let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
                 return;
             };
-            tokio::spawn(Arc::clone(&self).fetch_one(permit, url, state, writer));
+            tokio::spawn(Arc::clone(&self).fetch_one(permit, (url, via.clone()), state, writer));
         }
     }
 
@@ -170,7 +172,7 @@ impl Ahead {
     async fn fetch_one(
         self: Arc<Self>,
         _permit: OwnedSemaphorePermit,
-        url: Url,
+        (url, via): (Url, Via),
         state: watch::Sender<State>,
         writer: SpoolWriter,
     ) {
@@ -186,7 +188,7 @@ impl Ahead {
         self.begun.fetch_add(1, Ordering::Relaxed);
         let request = UpstreamRequest::get(url.clone())
             .headers(headers())
-            .via(self.via.clone())
+            .via(via)
             .urgency(Urgency::Speculative);
         let response = match self.upstream.fetch(request).await {
             Ok(response) if response.status == StatusCode::OK => response,

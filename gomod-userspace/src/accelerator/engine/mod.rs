@@ -27,7 +27,7 @@ use super::{
     checksums::{ChecksumLimits, Checksums},
     mirrors::Mirrors,
     text,
-    upstream::{Upstream, UpstreamError, UpstreamRequest, Via},
+    upstream::{HttpProxy, Upstream, UpstreamError, UpstreamRequest, Via},
 };
 use crate::kernel::events::{Event, Source};
 
@@ -37,7 +37,6 @@ const ANSWERED: usize = 4_096;
 /// Answers the requests of intercepted connections.
 pub struct Engine {
     upstream: Upstream,
-    via: Via,
     ahead: Arc<Ahead>,
     stored: Option<Arc<Stored>>,
     askers: Askers,
@@ -48,11 +47,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Fetches by `upstream`, through the HTTP proxy of the run where there is one; what `stored` has is not fetched. Each
-    /// finished request comes out of the receiver.
+    /// Fetches by `upstream`; what `stored` has is not fetched. Each finished request comes out of the receiver.
     pub fn new(
         upstream: Upstream,
-        via: Via,
         limits: AheadLimits,
         knowledge: Knowledge,
     ) -> (Arc<Self>, mpsc::Receiver<Event>) {
@@ -62,17 +59,15 @@ impl Engine {
             stored,
             mirrors,
         } = knowledge;
-        let ahead = Ahead::new(upstream.clone(), via.clone(), limits, stored.clone());
+        let ahead = Ahead::new(upstream.clone(), limits, stored.clone());
         let checksums = Checksums::new(
             upstream.clone(),
-            via.clone(),
             Arc::clone(&sums),
             ChecksumLimits::default(),
         );
-        let mirrors = Mirrors::new(upstream.clone(), via.clone(), Arc::clone(&sums), mirrors);
+        let mirrors = Mirrors::new(upstream.clone(), Arc::clone(&sums), mirrors);
         let engine = Self {
             upstream,
-            via,
             ahead,
             stored,
             askers: Askers::default(),
@@ -123,7 +118,9 @@ impl Engine {
             && !request.headers().contains_key(header::RANGE)
             && !request.headers().contains_key(header::AUTHORIZATION);
         if !plain {
-            return self.ask_upstream(url, request, account, plain).await;
+            return self
+                .ask_upstream(session, url, request, account, plain)
+                .await;
         }
         // First what this very run fetched: it is in the store by now as well.
         if let Some(response) = self.ahead_of_time(&url, &account).await {
@@ -141,7 +138,7 @@ impl Engine {
             return response;
         }
         let response = self
-            .ask_upstream(url.clone(), request, account.clone(), plain)
+            .ask_upstream(session, url.clone(), request, account.clone(), plain)
             .await;
         if self.has_failed(&url, response.status())
             && let Some(mirrored) = self.mirrored(session, &url, &account).await
@@ -174,8 +171,23 @@ impl Engine {
         Some(response)
     }
 
+    /// The way of the process to its hosts. One that is gone is not known any more: then the way that its connection took.
+    fn way(&self, session: &Session) -> Via {
+        if let Some(asker) = self.askers.get(session.origin.pid) {
+            return asker.via.clone();
+        }
+        let proxy = session.connect.as_ref().and_then(|connect| {
+            let at = session.origin.destination;
+            let authorization = connect.authorization.as_ref();
+            let authorization = authorization.and_then(|value| value.to_str().ok());
+            HttpProxy::new(&at.ip().to_string(), at.port(), authorization)
+        });
+        proxy.map_or_else(Via::direct, Via::proxy)
+    }
+
     async fn ask_upstream(
         &self,
+        session: &Session,
         url: Url,
         request: Request<Incoming>,
         account: Account,
@@ -185,7 +197,7 @@ impl Engine {
         let request = UpstreamRequest::get(url.clone())
             .method(parts.method)
             .headers(parts.headers)
-            .via(self.via.clone());
+            .via(self.way(session));
         match self.upstream.fetch(request).await {
             Ok(fetched) => {
                 account.head(fetched.status, Source::Upstream);

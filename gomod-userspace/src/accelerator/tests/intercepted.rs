@@ -178,7 +178,12 @@ async fn what_is_not_certain_is_spliced_and_says_why() {
         module_hosts: BTreeSet::from([(HOST.to_owned(), 1)]),
         ..Policy::default()
     };
+    let other_trust = Policy {
+        trusts_others: true,
+        ..policy(destination)
+    };
     for (policy, protocols, why) in [
+        (Some(other_trust), &["http/1.1"][..], Why::OtherTrust),
         (None, &["http/1.1"][..], Why::SettingsUnreadable),
         (Some(other_port), &["http/1.1"], Why::NotModuleHost),
         (Some(policy(destination)), &["h2"], Why::NoHttp1),

@@ -126,7 +126,7 @@ pub(super) struct Bench {
 pub(super) fn policy(destination: SocketAddr) -> Policy {
     Policy {
         module_hosts: BTreeSet::from([(HOST.to_owned(), destination.port())]),
-        http_proxies: Vec::new(),
+        ..Policy::default()
     }
 }
 

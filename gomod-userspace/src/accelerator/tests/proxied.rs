@@ -14,6 +14,7 @@ fn behind(proxy: SocketAddr) -> Policy {
             host: "proxy.example".to_owned(),
             port: proxy.port(),
         }],
+        ..Policy::default()
     }
 }
 

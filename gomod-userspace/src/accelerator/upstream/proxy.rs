@@ -31,6 +31,28 @@ pub enum InvalidProxy {
 }
 
 impl HttpProxy {
+    /// One at this host (an address without brackets), spoken to in clear text and shown this value of `Proxy-Authorization`. `None` if that can't be one.
+    pub fn new(host: &str, port: u16, authorization: Option<&str>) -> Option<Self> {
+        let authorization = match authorization {
+            Some(value) => {
+                let mut value = HeaderValue::try_from(value).ok()?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+            None => None,
+        };
+        Some(Self {
+            tls: false,
+            host: if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host.to_owned()
+            },
+            port,
+            authorization,
+        })
+    }
+
     /// Reads `http://[user[:password]@]host[:port]`, also `https://`, and without a scheme as `go` does.
     pub fn parse(text: &str) -> Result<Self, InvalidProxy> {
         let url = match Url::parse(text) {

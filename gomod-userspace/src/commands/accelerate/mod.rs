@@ -19,11 +19,11 @@ use rustls::{
 };
 use tokio::{runtime::Runtime, sync::mpsc};
 
-use self::policies::KnownPolicies;
 pub(super) use self::policies::Learned;
+use self::policies::{KnownPolicies, TrustVariables};
 use crate::{
     accelerator::{
-        Accelerator, Authority, Limits, Origin, Origins, Parts, Serving, Sums, Told, Way,
+        Accelerator, Authority, Limits, Origin, Origins, Parts, Serving, Sums, Told, Way, Why,
         engine::{AheadLimits, Engine, Knowledge, Stored},
         mirrors::Mirror,
         store::Store,
@@ -53,8 +53,8 @@ pub(super) struct Prepared {
     roots: RootCertStore,
     /// For the child's mount namespace.
     pub(super) overlay: TrustOverlay,
-    via: crate::accelerator::upstream::Via,
     store: Option<Store>,
+    trust: TrustVariables,
 }
 
 /// What the command line chose.
@@ -80,6 +80,10 @@ pub(super) struct Acceleration {
     engine: Arc<Engine>,
     stored: Option<Arc<Stored>>,
     prefetch: bool,
+    /// What the command was started with.
+    trust: TrustVariables,
+    /// What the user was told of connections that are not carried.
+    said: BTreeSet<Why>,
     /// What was told last of what is fetched ahead, and when that was.
     ahead: Option<(Instant, FetchedAhead)>,
 }
@@ -97,6 +101,7 @@ pub(super) fn prepare(invoker: &Invoker, store: Option<Store>) -> anyhow::Result
         !hosts.is_empty(),
         "GOPROXY and GOSUMDB name no host that is spoken to by HTTPS"
     );
+    settings::via(&settings.settings)?;
     let authority = Authority::new(hosts.iter().map(|(host, _)| host.as_str()))?;
     let trust_store = TrustStore::read(invoker)?;
     let roots = trusted(&trust_store);
@@ -109,8 +114,8 @@ pub(super) fn prepare(invoker: &Invoker, store: Option<Store>) -> anyhow::Result
         authority: Arc::new(authority),
         roots,
         overlay,
-        via: settings.via(),
         store,
+        trust: TrustVariables::of(&settings.environment),
     })
 }
 
@@ -167,7 +172,7 @@ impl Acceleration {
             stored: stored.clone(),
             mirrors: choices.mirrors,
         };
-        let (engine, answered) = Engine::new(upstream, prepared.via, limits, knowledge);
+        let (engine, answered) = Engine::new(upstream, limits, knowledge);
         let respond: Arc<Engine> = Arc::clone(&engine);
         let accelerator = Accelerator::new(Parts {
             origins: Arc::new(Redirected { near_ends, netns }),
@@ -190,6 +195,8 @@ impl Acceleration {
             engine,
             stored,
             prefetch: choices.prefetch,
+            trust: prepared.trust,
+            said: BTreeSet::new(),
             ahead: None,
         })
     }
@@ -233,24 +240,27 @@ impl Acceleration {
             if !is_go {
                 return Ok(None);
             }
-            let learned = Learned::of(pid, exec);
-            let ports = learned.as_ref().map(Learned::ports).unwrap_or_default();
-            self.redirector.add_ports(&ports)?;
-            Ok(learned)
+            let Some(learned) = Learned::of(pid, exec) else {
+                return Ok(None);
+            };
+            let policy = learned.policy(&self.trust);
+            self.redirector.add_ports(&policy.ports())?;
+            Ok(Some((learned, policy)))
         });
         match done {
-            Ok(Some(learned)) => {
+            Ok(Some((learned, policy))) => {
+                let trusts_us = !policy.trusts_others;
+                self.policies.learn(pid, policy);
                 if let Some(stored) = &self.stored {
                     stored.meet(learned.settings());
                 }
-                self.policies.learn(pid, learned.policy());
                 let foreseen = learned.foreseen(exec);
                 let asker = Arc::new(learned.asker(&foreseen));
                 self.engine.sums().add(&foreseen.sums);
                 self.engine.askers().meet(pid, Arc::clone(&asker));
-                if self.prefetch {
+                if self.prefetch && trusts_us {
                     let _guard = self.runtime.enter();
-                    self.engine.ahead().fetch(foreseen.urls);
+                    self.engine.ahead().fetch(foreseen.urls, &asker.via);
                     self.engine.checksums().foresee(&asker, foreseen.lookups);
                 }
             }
@@ -262,9 +272,34 @@ impl Acceleration {
     /// The next thing that the accelerator did. Safe to cancel.
     pub(super) async fn next(&mut self) -> Option<Event> {
         tokio::select! {
-            Some(told) = self.told.recv() => carried(told),
+            Some(told) = self.told.recv() => {
+                self.explain(&told);
+                carried(told)
+            }
             Some(event) = self.answered.recv() => Some(event),
             else => None,
+        }
+    }
+
+    /// Says once why traffic that could be carried is not: it's the user who can change that.
+    fn explain(&mut self, told: &Told) {
+        let Told::Connection {
+            why,
+            host: Some(host),
+            ..
+        } = told
+        else {
+            return;
+        };
+        let line = match why {
+            Why::CertificateRejected => "go does not accept the certificate of this run",
+            Why::OtherTrust => {
+                "go is told to read other certificate files (SSL_CERT_FILE, SSL_CERT_DIR) than the command was"
+            }
+            _ => return,
+        };
+        if self.said.insert(*why) {
+            super::say(format_args!("passed through, not carried: {line} ({host})"));
         }
     }
 

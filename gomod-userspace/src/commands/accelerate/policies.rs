@@ -7,9 +7,13 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::{project, settings::effective, urls};
+use super::{
+    project,
+    settings::{effective, via},
+    urls,
+};
 use crate::{
-    accelerator::{Asker, Origin, Policies, Policy, ProxyEndpoint},
+    accelerator::{Asker, Origin, Policies, Policy, ProxyEndpoint, upstream::Via},
     golang::{
         GoSum, GoVersion, ModuleVersion, Settings,
         http_proxy::HttpProxyProtocol,
@@ -52,7 +56,21 @@ impl Policies for KnownPolicies {
 /// What a process said of itself at its exec.
 pub(in crate::commands) struct Learned {
     settings: Settings,
+    via: Via,
+    trust: TrustVariables,
     version: Option<GoVersion>,
+}
+
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR`: where they are the same, Go reads the same certificate files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TrustVariables([Option<Vec<u8>>; 2]);
+
+impl TrustVariables {
+    pub(super) fn of(environment: &Environment) -> Self {
+        Self(
+            ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(|name| environment.get(name).map(<[u8]>::to_vec)),
+        )
+    }
 }
 
 impl Learned {
@@ -61,17 +79,26 @@ impl Learned {
         let block = fs::read(format!("/proc/{pid}/environ")).ok()?;
         let version = exec.go_version.as_deref().and_then(GoVersion::of_toolchain);
         effective(Environment::from_block(&block), &exec.exe, version.as_ref())
-            .inspect_err(|error| tracing::info!(%error, %pid, "settings unreadable"))
+            .and_then(|effective| Ok((via(&effective.settings)?, effective)))
+            .inspect_err(|error| tracing::info!(%error, %pid, "left alone"))
             .ok()
-            .map(|effective| Self {
+            .map(|(via, effective)| Self {
+                via,
+                trust: TrustVariables::of(&effective.environment),
                 settings: effective.settings,
                 version,
             })
     }
 
-    /// What may be intercepted.
-    pub(super) fn policy(&self) -> Policy {
+    /// Whether it reads other certificate files than a command with these variables.
+    pub(super) fn trusts_others(&self, command: &TrustVariables) -> bool {
+        self.trust != *command
+    }
+
+    /// What may be intercepted, where the command was started with these variables.
+    pub(super) fn policy(&self, command: &TrustVariables) -> Policy {
         Policy {
+            trusts_others: self.trusts_others(command),
             module_hosts: self.settings.module_hosts(),
             http_proxies: self
                 .settings
@@ -86,14 +113,6 @@ impl Learned {
         }
     }
 
-    /// Ports that its module traffic goes to.
-    pub(super) fn ports(&self) -> BTreeSet<u16> {
-        let policy = self.policy();
-        let hosts = policy.module_hosts.iter().map(|(_, port)| *port);
-        let proxies = policy.http_proxies.iter().map(|proxy| proxy.port);
-        hosts.chain(proxies).collect()
-    }
-
     /// What it is set to.
     pub(in crate::commands) fn settings(&self) -> &Settings {
         &self.settings
@@ -101,7 +120,7 @@ impl Learned {
 
     /// Who asks, for those who answer.
     pub(super) fn asker(&self, foreseen: &Foreseen) -> Asker {
-        Asker::new(self.settings.clone(), foreseen.adds_sums)
+        Asker::new(self.settings.clone(), self.via.clone(), foreseen.adds_sums)
     }
 
     /// What it will ask for.

@@ -15,7 +15,7 @@ use crate::{
     accelerator::upstream::{HttpProxy, Via},
     golang::{
         BuildInfo, GoVersion, Settings,
-        http_proxy::TargetScheme,
+        http_proxy::{HttpProxyProtocol, TargetScheme},
         settings::{EnvFile, Environment, Sources, paths},
     },
     launch::Invoker,
@@ -27,7 +27,7 @@ const LARGEST: u64 = 1 << 20;
 /// Settings and the environment that they come from.
 pub(super) struct Effective {
     pub(super) settings: Settings,
-    environment: Environment,
+    pub(super) environment: Environment,
 }
 
 /// The settings of the `go` that the command will find first.
@@ -96,22 +96,50 @@ pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-impl Effective {
-    /// The way to the hosts: directly, or through the HTTP proxy that the settings name.
-    pub(super) fn via(&self) -> Via {
-        let value = |name: &str| {
-            let value = self.environment.get(name)?;
-            HttpProxy::parse(std::str::from_utf8(value).ok()?).ok()
-        };
-        let Some(proxy) = value("HTTPS_PROXY").or_else(|| value("https_proxy")) else {
-            return Via::direct();
-        };
-        let rules = self.settings.http_proxy.clone();
-        Via::chosen_by(move |url| {
-            let port = url.port_or_known_default()?;
-            rules
-                .proxy_for(TargetScheme::Https, url.host_str()?, port)
-                .map(|_| proxy.clone())
-        })
+/// The way of a process to its module hosts: directly, or through the HTTP proxy that its settings name. An error if that is
+/// a proxy whose connections can't be taken over.
+pub(super) fn via(settings: &Settings) -> anyhow::Result<Via> {
+    let rules = settings.http_proxy.clone();
+    for (host, port) in settings.module_hosts() {
+        let proxy = rules.proxy_for(TargetScheme::Https, &host, port);
+        anyhow::ensure!(
+            proxy.is_none_or(|proxy| proxy.protocol == HttpProxyProtocol::Http),
+            "HTTPS_PROXY names a proxy that is itself spoken to by TLS or SOCKS: what goes through it is not carried"
+        );
+    }
+    Ok(Via::chosen_by(move |url| {
+        let port = url.port_or_known_default()?;
+        let proxy = rules.proxy_for(TargetScheme::Https, url.host_str()?, port)?;
+        HttpProxy::new(&proxy.host, proxy.port, proxy.authorization().as_deref())
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn via_of(entries: &[&str]) -> anyhow::Result<Via> {
+        let known = ["GOPROXY=https://m.test,direct", "GOSUMDB=sum.golang.org"];
+        let entries = known.iter().chain(entries).map(|entry| entry.as_bytes());
+        let settings = Settings::effective(&Sources {
+            environment: &Environment::from_entries(entries),
+            user_file: &EnvFile::Missing,
+            goroot_file: &EnvFile::Missing,
+            go_version: None,
+        })?;
+        via(&settings)
+    }
+
+    #[test]
+    fn proxies_that_cannot_be_taken_over_are_left_alone() {
+        for proxy in ["socks5://p.test:1080", "https://p.test"] {
+            let set = format!("HTTPS_PROXY={proxy}");
+            let refused = via_of(&[&set]).unwrap_err().to_string();
+            assert!(refused.contains("TLS or SOCKS"), "{refused}");
+            // Where no module host is behind it, it does not matter.
+            via_of(&[&set, "NO_PROXY=m.test,sum.golang.org"]).unwrap();
+        }
+        via_of(&["HTTPS_PROXY=http://p.test:3128"]).unwrap();
+        via_of(&[]).unwrap();
     }
 }
