@@ -13,8 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+mod attempt;
 mod nameserver;
 
+pub use attempt::{Attempt, AttemptFailure, AttemptStep, OwnHello};
 pub use nameserver::{NameAnswered, NameAsked, NameReply, NameSource};
 
 /// A moment of `CLOCK_MONOTONIC`, nanoseconds since boot.
@@ -165,6 +167,8 @@ pub enum EventKind {
     Answered(Answered),
     /// How much the accelerator has fetched before it was asked for, so far.
     FetchedAhead(FetchedAhead),
+    /// The accelerator opens a connection to a host.
+    Attempt(Attempt),
     /// The DNS stub has answered a question.
     NameAnswered(NameAnswered),
     /// The DNS stub has asked a nameserver.

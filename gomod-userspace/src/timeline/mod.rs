@@ -4,6 +4,7 @@
 //! A [`Timeline`] is built from [events](crate::kernel::events) alone, in the order of their times, and holds
 //! facts, no judgement: those are [`crate::diagnose`]'s.
 
+mod attempt;
 mod connection;
 mod dns;
 mod handshake;
@@ -21,6 +22,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use attempt::AttemptSeen;
 pub use connection::{
     ClientHelloSeen, Connection, ConnectionId, Ended, ServerHelloSeen, StreamKind,
 };
@@ -57,6 +59,8 @@ pub struct Timeline {
     pub requests: Vec<RequestSeen>,
     /// What the accelerator had fetched ahead when it told last; `None` where nothing is carried.
     pub ahead: Option<FetchedAhead>,
+    /// Connections that the accelerator opened, in that order.
+    pub attempts: Vec<AttemptSeen>,
     /// Events taken in.
     pub events_received: u64,
     /// Events that the ring buffer had no room for.
@@ -73,6 +77,7 @@ pub(crate) struct Index {
     sockets: socket::SocketIndex,
     files: module::FileIndex,
     locks: lock::LockIndex,
+    attempts: attempt::AttemptIndex,
 }
 
 impl Timeline {
@@ -130,6 +135,7 @@ impl Timeline {
                 why,
                 host,
             } => self.carried(*cookie, *way, why, host.as_deref()),
+            EventKind::Attempt(attempt) => self.attempt(at, attempt),
             EventKind::NameAnswered(answered) => self.stub_answered(answered),
             EventKind::NameAsked(asked) => self.stub_asked(at, asked),
             EventKind::Answered(answered) => self.requests.push(RequestSeen {

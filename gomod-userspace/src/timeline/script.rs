@@ -8,8 +8,9 @@ use std::{
 };
 
 use crate::kernel::events::{
-    Direction, Event, EventKind, Exec, File, FileOperation, MonotonicNanos, NameAsked, NameReply,
-    Packet, Pid, Protocol, SocketCookie, Tcp, TcpFlags, TcpMoment, TcpState, Traffic,
+    Attempt, AttemptStep, Direction, Event, EventKind, Exec, File, FileOperation, MonotonicNanos,
+    NameAsked, NameReply, Packet, Pid, Protocol, SocketCookie, Tcp, TcpFlags, TcpMoment, TcpState,
+    Traffic, Way,
 };
 
 /// The process that acts unless told otherwise.
@@ -29,6 +30,22 @@ const CACHE: &str = "/home/u/go/pkg/mod/cache/download";
 /// Bytes of a `ClientHello` of Go 1.27, two segments.
 pub(crate) fn client_hello() -> Vec<u8> {
     include_bytes!("../wire/testdata/client_hello_go1.27.3.bin").to_vec()
+}
+
+/// Bytes of a `ClientHello` of Go 1.21, one segment.
+pub(crate) fn small_hello() -> Vec<u8> {
+    include_bytes!("../wire/testdata/client_hello_go1.21.13.bin").to_vec()
+}
+
+/// The same with `old` replaced by `new`, which is as long.
+pub(crate) fn patched(mut bytes: Vec<u8>, old: &str, new: &str) -> Vec<u8> {
+    assert_eq!(old.len(), new.len());
+    let place = bytes
+        .windows(old.len())
+        .position(|window| window == old.as_bytes())
+        .expect("it is there");
+    bytes[place..place + new.len()].copy_from_slice(new.as_bytes());
+    bytes
 }
 
 fn record(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -245,6 +262,26 @@ impl Script {
         })
     }
 
+    /// A step of a connection of the accelerator.
+    pub(crate) fn attempt(self, number: u64, host: &str, remote: &str, step: AttemptStep) -> Self {
+        self.push(EventKind::Attempt(Attempt {
+            number,
+            host: host.to_owned(),
+            remote: remote.parse().expect("an address"),
+            step,
+        }))
+    }
+
+    /// The accelerator decided how a connection goes.
+    pub(crate) fn carried(self, cookie: u64, way: Way, host: &str) -> Self {
+        self.push(EventKind::Carried {
+            cookie: SocketCookie(cookie),
+            way,
+            why: "of a test".to_owned(),
+            host: Some(host.to_owned()),
+        })
+    }
+
     /// The stub has asked a nameserver for an address of `name`, and that became of it.
     pub(crate) fn asked(self, server: &str, name: &str, reply: NameReply) -> Self {
         self.push(EventKind::NameAsked(NameAsked {
@@ -390,10 +427,15 @@ impl Script {
 
     /// Connects and finishes a TLS handshake.
     pub(crate) fn shaken(self, cookie: u64, remote: &str) -> Self {
+        self.shaken_with(cookie, remote, client_hello())
+    }
+
+    /// The same with this hello.
+    pub(crate) fn shaken_with(self, cookie: u64, remote: &str, hello: Vec<u8>) -> Self {
         let mut finished = record(20, &[1]);
         finished.extend(record(23, &[0; 53]));
         self.connected(cookie, remote)
-            .send(cookie, client_hello())
+            .send(cookie, hello)
             .receive(cookie, server_flight())
             .send(cookie, finished)
             .traffic(cookie, |_, _| ())

@@ -10,32 +10,28 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
 
 use super::addresses::AddressBook;
+use super::attempts::{Attempts, Telling};
 use super::deadlines::{Deadlines, Phase};
 use super::dial::{DialLimits, Dialled, dial, late};
 use super::error::{FailureKind, UpstreamError};
+use super::handshake::{BoxStream, Broken, Shaker};
 use super::proxy::HttpProxy;
 use super::resolve::Resolve;
 use super::round_trip::{RoundTrip, Timed};
 use super::route::Route;
+use crate::kernel::events::OwnHello;
 
 /// The most that is read from a connection at once, and the longest response head.
 const READ_BUFFER: usize = 64 * 1024;
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-type BoxStream = Box<dyn Stream>;
-
 /// What every connection needs.
 pub(super) struct Connector {
-    pub(super) tls: Arc<ClientConfig>,
+    pub(super) shaker: Shaker,
+    pub(super) attempts: Attempts,
     pub(super) resolver: Arc<dyn Resolve>,
     pub(super) book: AddressBook,
     pub(super) deadlines: Deadlines,
@@ -74,11 +70,18 @@ impl Connector {
             resolve: limit(Phase::Resolve),
             connect: limit(Phase::Connect),
         };
-        let dialled = dial(self.resolver.as_ref(), &self.book, route.dialled(), limits).await?;
+        let dialled = dial(
+            self.resolver.as_ref(),
+            (&self.book, &self.attempts),
+            route.dialled(),
+            limits,
+        )
+        .await?;
         let Dialled {
             stream,
             remote,
             took,
+            mut telling,
         } = dialled;
         let round_trip = RoundTrip::default();
         let mut stream: BoxStream = Box::new(Timed::new(stream, round_trip.clone()));
@@ -88,8 +91,8 @@ impl Connector {
         };
         if let Some(proxy) = &route.via {
             if proxy.tls {
-                stream = self
-                    .handshake(stream, &proxy.host, remote, limit(Phase::Hello))
+                (stream, telling, _) = self
+                    .handshake(stream, telling, &proxy.host, remote, limit(Phase::Hello))
                     .await?;
             }
             if route.tls {
@@ -101,22 +104,27 @@ impl Connector {
                     return Err(late(Phase::Tunnel, proxy, allowed));
                 };
                 stream = tunnel?;
+                telling.through(&route.host);
                 // The proxy is near; the host behind it is as far as the tunnel took.
                 self.reached(took + asked.elapsed());
             }
         } else {
             self.reached(took);
         }
+        let mut hello = None;
         if route.tls {
             let began = Instant::now();
-            stream = self
-                .handshake(stream, &route.host, remote, limit(Phase::Hello))
+            let sent;
+            (stream, telling, sent) = self
+                .handshake(stream, telling, &route.host, remote, limit(Phase::Hello))
                 .await?;
+            hello = Some(sent);
             set_up.hello = Some(began.elapsed());
         }
         let sender = speak(stream, false)
             .await
             .map_err(|error| UpstreamError::exchange(&route.host, remote, &error))?;
+        telling.open(hello);
         Ok(Connection {
             sender,
             remote,
@@ -137,37 +145,23 @@ impl Connector {
     async fn handshake(
         &self,
         stream: BoxStream,
+        telling: Telling,
         host: &str,
         remote: SocketAddr,
         limit: Duration,
-    ) -> Result<BoxStream, UpstreamError> {
-        let bare = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
-        let name = ServerName::try_from(bare).map_err(|_| {
-            UpstreamError::lasting(
-                FailureKind::Request,
-                format!("{host} is not a host name that a certificate can have"),
-            )
-        })?;
-        match timeout(
-            limit,
-            TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream),
-        )
-        .await
-        {
-            Ok(Ok(stream)) => Ok(Box::new(stream)),
-            Ok(Err(error)) => {
-                let error = UpstreamError::handshake(host, remote, &error);
+    ) -> Result<(BoxStream, Telling, OwnHello), UpstreamError> {
+        match self.shaker.shake(stream, host, remote, limit).await {
+            Ok((stream, hello)) => Ok((stream, telling, hello)),
+            Err(Broken {
+                error,
+                hello,
+                failure,
+            }) => {
+                telling.failed(hello, failure);
                 if error.again {
                     self.book.failed(remote);
                 }
                 Err(error)
-            }
-            Err(_) => {
-                self.book.failed(remote);
-                Err(late(Phase::Hello, format_args!("{host} ({remote})"), limit))
             }
         }
     }

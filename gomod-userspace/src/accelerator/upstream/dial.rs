@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::addresses::AddressBook;
+use super::attempts::{self, Attempts, Telling};
 use super::deadlines::Phase;
 use super::error::{FailureKind, UpstreamError};
 use super::resolve::Resolve;
@@ -28,6 +29,7 @@ pub(super) struct Dialled {
     pub(super) stream: TcpStream,
     pub(super) remote: SocketAddr,
     pub(super) took: Duration,
+    pub(super) telling: Telling,
 }
 
 /// The addresses of `host`, which may be an address itself, in brackets or not.
@@ -63,21 +65,23 @@ pub(super) fn late(phase: Phase, whom: impl std::fmt::Display, limit: Duration) 
 /// remembered in `book`.
 pub(super) async fn dial(
     resolver: &dyn Resolve,
-    book: &AddressBook,
+    (book, told): (&AddressBook, &Attempts),
     (host, port): (&str, u16),
     limits: DialLimits,
 ) -> Result<Dialled, UpstreamError> {
     let found = addresses(resolver, host, limits.resolve).await?;
     let mut waiting = book.order(&found, port).into_iter();
     let mut under_way: Vec<SocketAddr> = Vec::new();
-    let mut attempts: JoinSet<(SocketAddr, Result<Dialled, UpstreamError>)> = JoinSet::new();
+    let mut dialling: JoinSet<(SocketAddr, Result<Dialled, UpstreamError>)> = JoinSet::new();
     let mut failures = Vec::new();
     loop {
         let more = waiting.next();
         if let Some(address) = more {
             under_way.push(address);
-            attempts.spawn(async move { (address, connect(address, limits.connect).await) });
-        } else if attempts.is_empty() {
+            let telling = told.begin(host, address);
+            dialling
+                .spawn(async move { (address, connect(address, telling, limits.connect).await) });
+        } else if dialling.is_empty() {
             return Err(UpstreamError::exhausted(host, 1, failures));
         }
         let pause = async {
@@ -88,7 +92,7 @@ pub(super) async fn dial(
             }
         };
         tokio::select! {
-            Some(ended) = attempts.join_next() => match ended {
+            Some(ended) = dialling.join_next() => match ended {
                 Ok((address, Ok(dialled))) => {
                     for overtaken in under_way.iter().take_while(|earlier| **earlier != address) {
                         book.failed(*overtaken);
@@ -107,18 +111,31 @@ pub(super) async fn dial(
     }
 }
 
-async fn connect(address: SocketAddr, limit: Duration) -> Result<Dialled, UpstreamError> {
+async fn connect(
+    address: SocketAddr,
+    telling: Telling,
+    limit: Duration,
+) -> Result<Dialled, UpstreamError> {
     let began = Instant::now();
-    let stream = match timeout(limit, TcpStream::connect(address)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(UpstreamError::connect(address, &error)),
-        Err(_) => return Err(late(Phase::Connect, address, limit)),
+    let connected = match timeout(limit, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(UpstreamError::connect(address, &error)),
+        Err(_) => Err(late(Phase::Connect, address, limit)),
     };
+    let stream = match connected {
+        Ok(stream) => stream,
+        Err(error) => {
+            telling.failed(None, attempts::of_connect(error.kind, &error.story));
+            return Err(error);
+        }
+    };
+    telling.connected();
     // Requests are one small write each; a refusal to send them at once only costs time.
     let _delayed = stream.set_nodelay(true);
     Ok(Dialled {
         stream,
         remote: address,
         took: began.elapsed(),
+        telling,
     })
 }

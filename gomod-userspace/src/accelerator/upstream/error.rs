@@ -85,8 +85,13 @@ impl UpstreamError {
         Self::passing(kind, format!("connect to {peer}: {error}"))
     }
 
-    /// What the TLS handshake with `host` at `peer` failed with.
-    pub(super) fn handshake(host: &str, peer: impl std::fmt::Display, error: &io::Error) -> Self {
+    /// What the TLS handshake with `host` at `peer` failed with, and who had signed its certificate where that is why.
+    pub(super) fn handshake(
+        host: &str,
+        peer: impl std::fmt::Display,
+        issuer: Option<&str>,
+        error: &io::Error,
+    ) -> Self {
         let tls = error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -94,7 +99,8 @@ impl UpstreamError {
             Some(rustls::Error::InvalidCertificate(reason)) => Self::lasting(
                 FailureKind::Certificate,
                 format!(
-                    "the certificate of {host} ({peer}) is not trusted by this machine: {reason:?}; if a company proxy inspects TLS here, add its CA to the system's certificates or to SSL_CERT_FILE"
+                    "the certificate of {host} ({peer}), issued by {}, is not trusted by this machine: {reason:?}; if a company proxy inspects TLS here, add its CA to the system's certificates or to SSL_CERT_FILE",
+                    issuer.unwrap_or("nobody knows whom"),
                 ),
             ),
             Some(reason) => Self::passing(

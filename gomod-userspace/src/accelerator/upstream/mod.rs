@@ -8,12 +8,14 @@
 mod account;
 mod addresses;
 mod attempt;
+mod attempts;
 mod connection;
 mod deadlines;
 mod dial;
 mod entity;
 mod error;
 mod follow;
+mod handshake;
 mod head;
 mod headers;
 mod history;
@@ -27,15 +29,19 @@ mod round_trip;
 mod route;
 #[cfg(test)]
 pub(super) mod tests;
+mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use hyper::body::Body as _;
-use rustls::ClientConfig;
 use rustls::RootCertStore;
 use tokio::sync::{mpsc, watch};
+
+use crate::kernel::events::Event;
+
+use self::handshake::Shaker;
 
 pub use account::Account;
 pub use connection::SetUp;
@@ -63,6 +69,8 @@ pub struct UpstreamOptions {
     pub retries: Retries,
     /// How many connections are kept.
     pub pool: PoolLimits,
+    /// Who is told of each connection that is opened, as events; what finds no room is left out.
+    pub attempts: Option<mpsc::Sender<Event>>,
 }
 
 impl UpstreamOptions {
@@ -74,6 +82,7 @@ impl UpstreamOptions {
             deadlines: Deadlines::default(),
             retries: Retries::default(),
             pool: PoolLimits::default(),
+            attempts: None,
         }
     }
 }
@@ -93,17 +102,9 @@ struct Shared {
 impl Upstream {
     /// Ready to fetch. Inside a tokio runtime: a task closes connections that nobody needs.
     pub fn new(options: UpstreamOptions) -> Result<Self, UpstreamError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| {
-                UpstreamError::lasting(FailureKind::Tls, format!("set up TLS: {error}"))
-            })?
-            .with_root_certificates(options.roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let connector = connection::Connector {
-            tls: Arc::new(tls),
+            shaker: Shaker::new(options.roots)?,
+            attempts: attempts::Attempts::new(options.attempts),
             resolver: options.resolver,
             book: addresses::AddressBook::default(),
             deadlines: options.deadlines,

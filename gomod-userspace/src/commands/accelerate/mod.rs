@@ -44,6 +44,8 @@ const QUIET: Duration = Duration::from_secs(1);
 const AHEAD: Duration = Duration::from_millis(100);
 /// At the end, requests at hand get this long.
 const GRACE: Duration = Duration::from_millis(200);
+/// Steps of our own connections on their way to the timeline.
+const ATTEMPTS: usize = 4_096;
 /// At the end, what came last gets this long to be verified and written to the store.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -74,6 +76,7 @@ pub(super) struct Acceleration {
     serving: Serving,
     told: mpsc::Receiver<Told>,
     answered: mpsc::Receiver<Event>,
+    attempts: mpsc::Receiver<Event>,
     redirector: Redirector,
     heartbeat: Heartbeat,
     policies: Arc<KnownPolicies>,
@@ -119,6 +122,16 @@ pub(super) fn prepare(invoker: &Invoker, store: Option<Store>) -> anyhow::Result
     })
 }
 
+/// Hosts of the checksum database in effect for the run; none where the settings can't be read.
+pub(super) fn databases(invoker: &Invoker) -> Vec<String> {
+    let settings = settings::of_run(invoker).ok();
+    let database = settings.and_then(|effective| {
+        let database = effective.settings.sumdb.database()?;
+        Some(database.own_url().host().to_owned())
+    });
+    database.into_iter().collect()
+}
+
 /// What the command trusts, so that we never trust more.
 pub(super) fn trusted(store: &TrustStore) -> RootCertStore {
     let mut roots = RootCertStore::empty();
@@ -158,6 +171,8 @@ impl Acceleration {
         if let Some(resolver) = resolver {
             options.resolver = resolver;
         }
+        let (sender, attempts) = mpsc::channel(ATTEMPTS);
+        options.attempts = Some(sender);
         let upstream = Upstream::new(options)?;
         let limits = AheadLimits {
             bytes: choices.prefetch_limit,
@@ -189,6 +204,7 @@ impl Acceleration {
             serving,
             told,
             answered,
+            attempts,
             redirector,
             heartbeat,
             policies,
@@ -277,6 +293,7 @@ impl Acceleration {
                 carried(told)
             }
             Some(event) = self.answered.recv() => Some(event),
+            Some(event) = self.attempts.recv() => Some(event),
             else => None,
         }
     }
@@ -312,8 +329,10 @@ impl Acceleration {
         while let Ok(told) = self.told.try_recv() {
             events.extend(carried(told));
         }
-        while let Ok(event) = self.answered.try_recv() {
-            events.push(event);
+        for receiver in [&mut self.answered, &mut self.attempts] {
+            while let Ok(event) = receiver.try_recv() {
+                events.push(event);
+            }
         }
         if let Some(stored) = &self.stored {
             let settled = self.runtime.block_on(stored.settle(SETTLE));

@@ -11,7 +11,8 @@ use rustls::{
     },
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::wire::tls::issuer;
 
 /// The verifier, and what it saw.
 #[derive(Debug)]
@@ -53,19 +54,7 @@ impl Witness {
 }
 
 fn issuer_of(certificate: &CertificateDer<'_>) -> String {
-    X509Certificate::from_der(certificate).map_or_else(
-        |_| "a certificate that cannot be read".to_owned(),
-        // What a stranger wrote goes to a terminal.
-        |(_, certificate)| {
-            certificate
-                .issuer()
-                .to_string()
-                .chars()
-                .filter(|character| !character.is_control())
-                .take(200)
-                .collect()
-        },
-    )
+    issuer(certificate).unwrap_or_else(|| "a certificate that cannot be read".to_owned())
 }
 
 impl ServerCertVerifier for Witness {

@@ -72,12 +72,13 @@ impl Alert {
         Self {
             level,
             code,
-            description: description(code),
+            description: alert_name(code),
         }
     }
 }
 
-fn description(code: u8) -> String {
+/// The name of an alert's description at IANA, `alert N` if it has none.
+pub fn alert_name(code: u8) -> String {
     let name = match code {
         0 => "close_notify",
         10 => "unexpected_message",

@@ -4,6 +4,7 @@
 //! Sources: RFC 8446 (TLS 1.3), RFC 5246 (TLS 1.2), RFC 6066 (server name), RFC 7301 (ALPN), RFC 8701 (GREASE).
 
 mod alert;
+mod certificate;
 mod client_hello;
 mod cursor;
 mod handshake;
@@ -15,7 +16,8 @@ mod server_hello;
 #[cfg(test)]
 mod tests;
 
-pub use alert::{Alert, AlertLevel};
+pub use alert::{Alert, AlertLevel, alert_name};
+pub use certificate::issuer;
 pub use client_hello::ClientHello;
 pub use handshake::MAX_HANDSHAKE_LEN;
 pub use names::{cipher_suite_name, extension, group_name, is_grease, version_name};
