@@ -2,8 +2,8 @@
 //! Tells recorded runs again and compares the verdicts with what each run is known to have suffered.
 //!
 //! `recordings/NAME.jsonl` is what `gomod-trace run --record` writes: one event a line. `recordings/NAME.verdicts`
-//! holds the expected stalls, one a line in any order, as `TOKEN STAGE HOST` (`-` for no host); lines that begin
-//! with `#` are notes. An empty list says that nothing stalled.
+//! holds the expected stalls, one a line in any order, as `TOKEN STAGE HOST` (`-` for no host), and then `CAUSE` where
+//! one is known; lines that begin with `#` are notes. An empty list says that nothing stalled.
 
 use std::{
     fs::{self, File},
@@ -116,10 +116,12 @@ fn recorded_runs_get_the_verdicts_they_deserve() {
             .map(|stall| {
                 let stage = serde_json::to_value(stall.stage).unwrap();
                 let host = stall.host.as_deref().unwrap_or("-");
+                let cause = stall.cause.map(|cause| format!(" {cause}"));
                 format!(
-                    "{} {} {host}",
+                    "{} {} {host}{}",
                     stall.verdict,
-                    stage.as_str().unwrap_or_default()
+                    stage.as_str().unwrap_or_default(),
+                    cause.unwrap_or_default()
                 )
             })
             .collect();
@@ -143,7 +145,7 @@ fn every_stall_of_a_recorded_run_is_announced_before_it_ends() {
         for change in &replay.changes {
             match change {
                 StallChange::Known(stall) => known.push(stall.id),
-                StallChange::Ended(stall) => {
+                StallChange::Explained { stall, .. } | StallChange::Ended(stall) => {
                     assert!(known.contains(&stall.id), "{}: {stall:?}", path.display());
                 }
             }

@@ -12,6 +12,7 @@ use clap::Args;
 use time::OffsetDateTime;
 
 use super::{
+    accelerate,
     carry::{Carriage, CarryArguments},
     preamble, say,
     session::{Recording, Session},
@@ -127,6 +128,7 @@ async fn trace(
     let mut session = Session::begin(
         arguments.quiet,
         invoker.with_file_rights(preamble::modules_expected)?,
+        accelerate::databases(invoker),
         events,
         recording,
     );

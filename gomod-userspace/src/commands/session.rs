@@ -40,17 +40,18 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Begins the run's time.
+    /// Begins the run's time. `databases` are hosts of checksum databases.
     pub(super) fn begin(
         quiet: bool,
         total: Option<usize>,
+        databases: Vec<String>,
         events: Option<File>,
         recording: Option<Recording>,
     ) -> Self {
         let began = kernel::now();
         Self {
             timeline: Timeline::new(began),
-            diagnosis: Diagnosis::default(),
+            diagnosis: Diagnosis::with_databases(databases),
             live: Rc::new(RefCell::new(Live::new(LiveOptions { quiet, total }))),
             events: events.map(EventStream::new),
             recording,

@@ -10,12 +10,13 @@ use super::{
 };
 use crate::timeline::{Connection, Ended};
 
+/// Returns true, once, if SYNs stay without an answer.
 pub(super) fn examine(
     view: View<'_>,
     connection: &Connection,
     told: &mut bool,
     ledger: &mut Ledger,
-) {
+) -> bool {
     let subject = StallSubject::Connection(connection.id);
     if ledger
         .current(&subject)
@@ -28,16 +29,19 @@ pub(super) fn examine(
         }
     }
     if *told || connection.established.is_some() {
-        return;
+        return false;
     }
     let finding = match connection.closed {
         Some(_) => failed(view, connection),
         None => silent(view, connection),
     };
-    if let Some(finding) = finding {
-        *told = true;
-        ledger.report(view, finding);
-    }
+    let Some(finding) = finding else {
+        return false;
+    };
+    *told = true;
+    let silent = finding.verdict == Verdict::ConnectTimeout;
+    ledger.report(view, finding);
+    silent
 }
 
 fn silent(view: View<'_>, connection: &Connection) -> Option<Finding> {
@@ -181,5 +185,6 @@ fn base(connection: &Connection) -> Finding {
         evidence: super::Evidence::new(),
         story: String::new(),
         action: String::new(),
+        explanation: None,
     }
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! TLS handshakes that break off or stop.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{
     Confidence, Finding, Ledger, Stage, StallSubject, Verdict, View,
+    causes::{ONE_SEGMENT, Result},
     words::{self, count, hello_evidence, ms, time},
 };
 use crate::{
@@ -12,8 +15,6 @@ use crate::{
     timeline::{ClientHelloSeen, Connection},
 };
 
-/// A `ClientHello` above this needs more than one TCP segment on an MTU of 1500 bytes.
-const ONE_SEGMENT: u32 = 1400;
 /// Alerts by which a client says that it does not trust the certificate (RFC 8446 §6.2).
 const CERTIFICATE_ALERTS: [&str; 6] = [
     "bad_certificate",
@@ -26,12 +27,13 @@ const CERTIFICATE_ALERTS: [&str; 6] = [
 /// Alerts that only say goodbye.
 const FAREWELLS: [&str; 2] = ["close_notify", "user_canceled"];
 
+/// Returns how the hello went, once, where that says something of the network.
 pub(super) fn examine(
     view: View<'_>,
     connection: &Connection,
     told: &mut bool,
     ledger: &mut Ledger,
-) {
+) -> Option<Result> {
     let subject = StallSubject::Connection(connection.id);
     if let Some(stall) = ledger.current(&subject)
         && stall.verdict == Verdict::HelloTimeout
@@ -39,11 +41,13 @@ pub(super) fn examine(
     {
         ledger.end(&subject, moved);
     }
-    let Some(hello) = &connection.client_hello else {
-        return;
-    };
-    if *told || connection.handshake_done.is_some() {
-        return;
+    let hello = connection.client_hello.as_ref()?;
+    if *told {
+        return None;
+    }
+    if connection.handshake_done.is_some() {
+        *told = true;
+        return Some(Result::Passed);
     }
     let stage = if answered(connection) {
         Stage::Handshake
@@ -55,10 +59,51 @@ pub(super) fn examine(
         .or_else(|| reset(connection, hello, stage))
         .or_else(|| closed(connection, hello, stage))
         .or_else(|| silent(view, connection, hello, stage));
-    if let Some(finding) = finding {
-        *told = true;
-        ledger.report(view, finding);
+    let finding = finding?;
+    *told = true;
+    let result = match finding.verdict {
+        // What the client says of the certificate comes after an answer to its hello.
+        Verdict::HandshakeUntrusted => Result::Passed,
+        verdict => Result::NoAnswer {
+            on_path: stage == Stage::Hello && on_path(connection, hello, verdict),
+        },
+    };
+    ledger.report(view, finding);
+    Some(result)
+}
+
+/// Something between here and the server did it: a reset that the server can't have sent, or a hello that nobody
+/// acknowledged on a connection that works.
+fn on_path(connection: &Connection, hello: &ClientHelloSeen, verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::HelloReset => {
+            let foreign = match (connection.rst_ttl, connection.syn_ack_ttl) {
+                (Some(rst), Some(syn_ack)) => rst != syn_ack,
+                _ => false,
+            };
+            let after = connection
+                .reset_by_peer()
+                .map_or(Duration::MAX, |at| at.since(hello.sent));
+            foreign || sooner_than_a_round_trip(connection, after).is_some()
+        }
+        Verdict::HelloTimeout => !acknowledged(connection, hello),
+        _ => false,
     }
+}
+
+/// The round-trip time, µs, if something came in clearly less.
+fn sooner_than_a_round_trip(connection: &Connection, after: Duration) -> Option<u32> {
+    connection
+        .rtt_us()
+        .filter(|rtt| u128::from(*rtt) * 4 > after.as_micros() * 5)
+}
+
+fn acknowledged(connection: &Connection, hello: &ClientHelloSeen) -> bool {
+    connection.bytes_acked >= u64::from(hello.bytes) || resent(connection, hello) == 0
+}
+
+fn resent(connection: &Connection, hello: &ClientHelloSeen) -> u32 {
+    connection.retransmits.max(hello.retransmits)
 }
 
 /// The server sent something that is not an alert.
@@ -184,15 +229,14 @@ fn reset(connection: &Connection, hello: &ClientHelloSeen, stage: Stage) -> Opti
         ),
         _ => String::new(),
     };
-    let soon = match connection.rtt_us() {
-        Some(rtt) if u128::from(rtt) * 4 > after.as_micros() * 5 => {
+    let soon = sooner_than_a_round_trip(connection, after)
+        .map(|rtt| {
             format!(
                 ", sooner than one round trip ({:.1} ms)",
                 f64::from(rtt) / 1000.0
             )
-        }
-        _ => String::new(),
-    };
+        })
+        .unwrap_or_default();
     let when = match stage {
         Stage::Hello => "after its",
         _ => "in the handshake, after the server's first bytes and after its",
@@ -262,8 +306,8 @@ fn silent(
     if waited < limit {
         return None;
     }
-    let resent = connection.retransmits.max(hello.retransmits);
-    let acked = connection.bytes_acked >= u64::from(hello.bytes) || resent == 0;
+    let resent = resent(connection, hello);
+    let acked = acknowledged(connection, hello);
     let mut evidence = hello_evidence(connection);
     evidence.insert("failure".to_owned(), json!("generic_timeout_error"));
     evidence.insert("acked".to_owned(), json!(acked));
@@ -323,6 +367,7 @@ fn base(connection: &Connection, hello: &ClientHelloSeen) -> Finding {
         evidence: super::Evidence::new(),
         story: String::new(),
         action: String::new(),
+        explanation: None,
     }
 }
 

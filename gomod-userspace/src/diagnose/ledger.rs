@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     Confidence, Evidence, Stage, Stall, StallChange, StallId, StallSubject, Verdict, View,
+    cause::Explanation,
 };
 use crate::kernel::events::{MonotonicNanos, Pid};
 
@@ -25,6 +26,8 @@ pub(super) struct Finding {
     pub(super) evidence: Evidence,
     pub(super) story: String,
     pub(super) action: String,
+    /// The cause, where the rule itself can tell it.
+    pub(super) explanation: Option<Explanation>,
 }
 
 /// Failures of one process at one host that are one thing, tried again and again.
@@ -35,6 +38,7 @@ pub(super) struct Ledger {
     stalls: Vec<Stall>,
     current: BTreeMap<StallSubject, usize>,
     failures: BTreeMap<Repeated, usize>,
+    explanations: BTreeMap<usize, Explanation>,
     changes: Vec<StallChange>,
 }
 
@@ -65,6 +69,20 @@ impl Ledger {
             {
                 stall.evidence = finding.evidence;
                 stall.story = finding.story;
+                let id = stall.id;
+                match (stall.cause, finding.explanation) {
+                    (None, Some(new)) => self.explain(id, new, view.now),
+                    (Some(_), Some(newer)) => {
+                        apply(stall, &newer);
+                        self.explanations.insert(place, newer);
+                    }
+                    (Some(_), None) => {
+                        if let Some(known) = self.explanations.get(&place) {
+                            apply(stall, known);
+                        }
+                    }
+                    (None, None) => {}
+                }
                 if let Some(ended) = finding.ended {
                     self.end(&finding.subject, ended);
                 }
@@ -100,12 +118,14 @@ impl Ledger {
         if finding.ended.is_some() {
             evidence.entry("tries").or_insert(json!(1));
         }
-        let stall = Stall {
-            id: StallId(self.stalls.len() as u32 + 1),
+        let place = self.stalls.len();
+        let mut stall = Stall {
+            id: StallId(place as u32 + 1),
             subject: finding.subject,
             verdict: finding.verdict,
             stage: finding.stage,
             confidence: finding.confidence,
+            cause: None,
             host: finding.host,
             modules: view.modules(finding.pid),
             began: finding.began,
@@ -115,8 +135,28 @@ impl Ledger {
             story: finding.story,
             action: finding.action,
         };
+        if let Some(explanation) = finding.explanation {
+            apply(&mut stall, &explanation);
+            self.explanations.insert(place, explanation);
+        }
         self.changes.push(StallChange::Known(stall.clone()));
         self.stalls.push(stall);
+    }
+
+    /// The cause of a stall became known. The first one counts.
+    pub(super) fn explain(&mut self, id: StallId, explanation: Explanation, now: MonotonicNanos) {
+        let place = (id.0 as usize).saturating_sub(1);
+        if let Some(stall) = self.stalls.get_mut(place)
+            && stall.cause.is_none()
+        {
+            apply(stall, &explanation);
+            self.changes.push(StallChange::Explained {
+                stall: stall.clone(),
+                because: explanation.because.clone(),
+                at: now,
+            });
+            self.explanations.insert(place, explanation);
+        }
     }
 
     /// The subject moves again, or is gone.
@@ -127,5 +167,14 @@ impl Ledger {
             stall.ended = Some(at.max(stall.began));
             self.changes.push(StallChange::Ended(stall.clone()));
         }
+    }
+}
+
+fn apply(stall: &mut Stall, explanation: &Explanation) {
+    stall.cause = Some(explanation.cause);
+    stall.story = format!("{}; {}", stall.story, explanation.because);
+    stall.action.clone_from(&explanation.action);
+    for (name, value) in &explanation.evidence {
+        stall.evidence.insert(name.clone(), value.clone());
     }
 }

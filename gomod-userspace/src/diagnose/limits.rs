@@ -98,6 +98,12 @@ impl Limits {
         self.of_connection(3, connection)
     }
 
+    /// From a `connect` of the accelerator, or its `ClientHello`, to an answer: 3 s and 8 round trips.
+    pub fn own_connection(&self, round_trip: Option<Duration>) -> Duration {
+        let round_trip = round_trip.or_else(|| self.median()).unwrap_or_default();
+        Duration::from_secs(3) + round_trip.saturating_mul(ROUND_TRIPS)
+    }
+
     /// Silence within a handshake: 3 s and 8 round trips.
     pub fn handshake(&self, connection: &Connection) -> Duration {
         self.of_connection(3, connection)

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Waits for a lock of the module cache.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::{
-    Confidence, Finding, Ledger, Stage, StallSubject, Verdict, View,
+    Cause, Confidence, Evidence, Finding, Ledger, Stage, StallSubject, Verdict, View,
+    cause::Explanation,
     words::{evidence, ms, time},
 };
-use crate::timeline::LockWait;
+use crate::{kernel::events::Pid, timeline::LockWait};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Locks {
@@ -69,14 +72,6 @@ fn contention(view: View<'_>, wait: &LockWait) -> Finding {
         (Some(pid), _) => format!("; process {pid} holds it"),
         (None, _) => String::new(),
     };
-    let action = match &pid {
-        Some(pid) if *pid != wait.pid => format!(
-            "Let process {pid} finish, or end it if it hangs: `go` waits for the lock as long as it is held."
-        ),
-        _ => "Find the other `go` that uses this module cache and let it finish, or end it if it hangs; a GOMODCACHE of \
-              its own for each avoids the wait."
-            .to_owned(),
-    };
     Finding {
         subject: subject(wait),
         pid: wait.pid,
@@ -100,6 +95,46 @@ fn contention(view: View<'_>, wait: &LockWait) -> Finding {
             wait.pid,
             time(waited)
         ),
+        action: "Find the other `go` that uses this module cache and let it finish, or end it if it hangs; a GOMODCACHE of \
+                 its own for each avoids the wait."
+            .to_owned(),
+        explanation: wait
+            .holder
+            .as_ref()
+            .filter(|(pid, _)| *pid != wait.pid)
+            .map(|(pid, command)| held_by(view, wait, *pid, command)),
+    }
+}
+
+/// Whose lock it is: that is the cause.
+fn held_by(view: View<'_>, wait: &LockWait, pid: Pid, command: &str) -> Explanation {
+    let traced = view.timeline.process_at(pid, wait.began);
+    let named_go = command
+        .split(' ')
+        .next()
+        .is_some_and(|program| Path::new(program).file_name() == Some("go".as_ref()));
+    let is_go = traced.map_or(named_go, crate::timeline::Process::is_go);
+    let (cause, because, action) = if is_go {
+        (
+            Cause::LockOfAnotherGo,
+            "so another `go` is downloading the same, or hangs",
+            format!(
+                "Let the other `go` (process {pid}) finish, or end it if it hangs: `go` waits for the lock as long as it is held."
+            ),
+        )
+    } else {
+        (
+            Cause::LockOfAnotherProgram,
+            "which is no `go`",
+            format!(
+                "Find out why process {pid} holds a lock of the module cache, and let it finish or end it: `go` waits as long as it is held."
+            ),
+        )
+    };
+    Explanation {
+        cause,
+        because: because.to_owned(),
         action,
+        evidence: Evidence::new(),
     }
 }

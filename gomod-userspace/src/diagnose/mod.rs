@@ -3,11 +3,14 @@
 //!
 //! [`Diagnosis::examine`] is called some ten times a second and whenever something urgent happened, and looks only
 //! at what is still under way. A stall becomes known while it happens and ends at the moment when the thing moves
-//! again; its verdict never changes. One cause gives one verdict: a lookup, connection or lock that waits because
-//! of another one is not told of.
+//! again; its verdict never changes, but its cause may become known later, when something else that differs in one point
+//! passes. One cause gives one verdict: a lookup, connection or lock that waits because of another one is not told of.
 
+mod cause;
+mod causes;
 mod connect;
 mod dns;
+mod dual;
 mod hello;
 mod ledger;
 mod limits;
@@ -16,18 +19,23 @@ mod stall;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod upstream;
 mod verdict;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use cause::Cause;
 pub use limits::Limits;
 pub use stall::{Evidence, Stall, StallChange, StallId, StallSubject};
 pub use verdict::{Confidence, Stage, Verdict};
 
-use self::ledger::{Finding, Ledger};
+use self::{
+    causes::Trial,
+    ledger::{Finding, Ledger},
+};
 use crate::{
-    kernel::events::{MonotonicNanos, Pid},
+    kernel::events::{MonotonicNanos, Pid, Way},
     timeline::{Connection, Timeline},
 };
 
@@ -39,6 +47,9 @@ pub struct Diagnosis {
     connections: Connections,
     dns: dns::Lookups,
     nameservers: dns::Nameservers,
+    upstreams: upstream::Upstreams,
+    causes: causes::Causes,
+    channels: dual::Channels,
     locks: lock::Locks,
     cuts: transfer::Cuts,
     rates: transfer::Rates,
@@ -92,6 +103,17 @@ impl View<'_> {
         }
     }
 
+    /// A process whose requests to `host` are answered by us, the last that came.
+    fn asks_us_for(&self, host: &str) -> Option<Pid> {
+        /// Further back, somebody else waits.
+        const NEWEST: usize = 256;
+        let newest = self.timeline.connections.iter().rev().take(NEWEST);
+        newest
+            .filter(|connection| connection.way == Way::Accelerated)
+            .find(|connection| connection.host.as_deref() == Some(host))
+            .map(|connection| connection.pid)
+    }
+
     /// Labels of the module files that `pid`, or who forked it, waits for.
     fn modules(&self, pid: Pid) -> Vec<String> {
         /// More than `go` fetches at once on a usual machine; a longer list helps nobody.
@@ -116,6 +138,13 @@ impl Diagnosis {
     /// Nothing looked at yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, with the names of hosts that are checksum databases beside the public ones.
+    pub fn with_databases(hosts: impl IntoIterator<Item = String>) -> Self {
+        let mut diagnosis = Self::default();
+        diagnosis.channels.know(hosts);
+        diagnosis
     }
 
     /// All stalls so far, in the order they became known.
@@ -145,6 +174,7 @@ impl Diagnosis {
         self.dns.examine(view, ledger);
         self.nameservers.examine(view, &self.dns, ledger);
         self.locks.examine(view, ledger);
+        self.upstreams.examine(view, &mut self.causes, ledger);
         let mut transfers: BTreeMap<Pid, Vec<&Connection>> = BTreeMap::new();
         let mut establishing = BTreeSet::new();
         let mut retired = BTreeSet::new();
@@ -152,8 +182,13 @@ impl Diagnosis {
             let Some(connection) = timeline.connections.get(*place) else {
                 continue;
             };
-            connect::examine(view, connection, &mut told.connect, ledger);
-            hello::examine(view, connection, &mut told.hello, ledger);
+            let silent = connect::examine(view, connection, &mut told.connect, ledger)
+                .then_some(causes::Result::NotConnected);
+            let result = hello::examine(view, connection, &mut told.hello, ledger).or(silent);
+            if let Some(trial) = result.and_then(|result| Trial::of_connection(connection, result))
+            {
+                self.causes.tried(trial);
+            }
             if transfer::under_way(connection) {
                 transfers
                     .entry(connection.pid)
@@ -168,10 +203,17 @@ impl Diagnosis {
         }
         for (pid, connections) in &transfers {
             let waits = establishing.contains(pid) || self.dns.asks(*pid);
-            transfer::examine(view, *pid, connections, waits, ledger);
+            let moving: Vec<&Connection> = connections
+                .iter()
+                .filter(|connection| !self.upstreams.holds_up(view, connection))
+                .copied()
+                .collect();
+            transfer::examine(view, *pid, &moving, waits, ledger);
             self.cuts.examine(view, *pid, connections, ledger);
         }
         self.rates.examine(view, &transfers, ledger);
+        self.causes.examine(view, ledger);
+        self.channels.examine(view, ledger);
         for place in retired {
             let current = timeline.connections.get(place).is_some_and(|connection| {
                 ledger

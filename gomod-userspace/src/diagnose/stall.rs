@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Confidence, Stage, Verdict};
+use super::{Cause, Confidence, Stage, Verdict};
 use crate::{
     kernel::events::{MonotonicNanos, Pid},
     timeline::ConnectionId,
@@ -33,6 +33,16 @@ pub enum StallSubject {
     },
     /// A connection.
     Connection(ConnectionId),
+    /// A host that the accelerator connects to.
+    Upstream {
+        /// Its name.
+        host: String,
+    },
+    /// The two kinds of hosts that a process depends on: those of modules, and the checksum database.
+    Channels {
+        /// The process.
+        pid: Pid,
+    },
     /// A lock file that a process waits for.
     Lock {
         /// Who waits.
@@ -55,6 +65,8 @@ pub struct Stall {
     pub stage: Stage,
     /// How sure that is.
     pub confidence: Confidence,
+    /// Why, where something else in the run separates that; it may become known later than the stall.
+    pub cause: Option<Cause>,
     /// The host concerned.
     pub host: Option<String>,
     /// The module files that wait because of it, as `path@version.ext`; may be empty.
@@ -79,6 +91,15 @@ pub enum StallChange {
     /// A stall became known. Where the thing failed instead of hanging (a reset, a refusal), `ended` is set
     /// already and no [`StallChange::Ended`] follows.
     Known(Stall),
+    /// The cause of a known stall became known; the stall may be over already.
+    Explained {
+        /// The stall, with its cause.
+        stall: Stall,
+        /// What separates the cause, without a full stop.
+        because: String,
+        /// When it became known.
+        at: MonotonicNanos,
+    },
     /// A known stall is over; its evidence is final.
     Ended(Stall),
 }

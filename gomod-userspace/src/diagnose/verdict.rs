@@ -84,6 +84,8 @@ verdicts! {
     BodyCut = "anomaly.body.cut",
     /// A response comes too slowly.
     BodySlow = "anomaly.body.slow",
+    /// Module host and checksum database stalled in the same process, at once or one after the other.
+    DualChannel = "anomaly.dual_channel",
     /// Another process holds a lock of the module cache.
     LockContention = "contention.lock",
 }

@@ -13,7 +13,7 @@ use super::{
     palette::{Palette, moves_cursor},
     progress::Progress,
     screen::{LineBelow, Size},
-    stall_lines::{stall_ended, stall_known},
+    stall_lines::{stall_ended, stall_explained, stall_known},
 };
 use crate::{
     diagnose::{StallChange, StallId},
@@ -141,6 +141,9 @@ impl Live {
                     if stall.ended.is_none() {
                         self.announced.insert(stall.id);
                     }
+                }
+                StallChange::Explained { stall, because, at } => {
+                    text += &stall_explained(stall, because, at.since(began), self.palette);
                 }
                 StallChange::Ended(stall) => {
                     if self.announced.remove(&stall.id) {

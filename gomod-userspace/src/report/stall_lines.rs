@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is said of a stall while the run goes on.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use serde_json::Value;
 
@@ -20,13 +20,14 @@ const INDENT: &str = "    ";
 /// The lines for a stall that became known, each ended by a newline.
 pub fn stall_known(stall: &Stall, began: MonotonicNanos, palette: Palette) -> String {
     let mut lines = format!(
-        "{} {}  {}{}\n",
+        "{} {}  {}{}{}\n",
         palette.bold("gomod-trace:"),
         units::moment(stall.began.since(began)),
         palette.red(stall.verdict.token()),
         place(stall)
             .map(|place| format!("  {}", palette.bold(&place)))
             .unwrap_or_default(),
+        cause(stall),
     );
     if !stall.story.is_empty() {
         lines += &wrap(&stall.story, INDENT, INDENT, WIDTH);
@@ -41,6 +42,37 @@ pub fn stall_known(stall: &Stall, began: MonotonicNanos, palette: Palette) -> St
         lines.push('\n');
     }
     lines
+}
+
+/// The lines for a stall whose cause became known later than the stall: which, why, and what to do now; `at` counts from
+/// the run's begin.
+pub fn stall_explained(stall: &Stall, because: &str, at: Duration, palette: Palette) -> String {
+    let mut lines = format!(
+        "{} {}  {}{}{}\n",
+        palette.bold("gomod-trace:"),
+        units::moment(at),
+        palette.red(stall.verdict.token()),
+        place(stall)
+            .map(|place| format!("  {place}"))
+            .unwrap_or_default(),
+        cause(stall),
+    );
+    for (first, others, text) in [
+        (INDENT, INDENT, because),
+        ("    → ", "      ", &stall.action),
+    ] {
+        lines += &wrap(text, first, others, WIDTH);
+        lines.push('\n');
+    }
+    lines
+}
+
+/// `, cause: clienthello_size`; empty where it is not known.
+pub(super) fn cause(stall: &Stall) -> String {
+    stall
+        .cause
+        .map(|cause| format!(", cause: {cause}"))
+        .unwrap_or_default()
 }
 
 /// The line for a stall that is over; empty if it has no end.
@@ -72,7 +104,8 @@ pub(super) fn place(stall: &Stall) -> Option<String> {
         StallSubject::Name { name, .. } => Some(printable(name).into_owned()),
         StallSubject::Nameserver { server } => Some(printable(server).into_owned()),
         StallSubject::Lock { path, .. } => Some(printable(&path.to_string_lossy()).into_owned()),
-        StallSubject::Connection(_) => None,
+        StallSubject::Upstream { host } => Some(printable(host).into_owned()),
+        StallSubject::Connection(_) | StallSubject::Channels { .. } => None,
     }
 }
 

@@ -55,6 +55,7 @@ enum State {
     Held,
     Acquired,
     Known,
+    Explained,
     /// The run was over before the thing was.
     Unfinished,
 }
@@ -152,6 +153,7 @@ impl<W: Write> EventStream<W> {
         for change in stalls {
             let (state, when, stall) = match change {
                 StallChange::Known(stall) => (State::Known, stall.known, stall),
+                StallChange::Explained { stall, at, .. } => (State::Explained, *at, stall),
                 StallChange::Ended(stall) => {
                     (State::Ended, stall.ended.unwrap_or(stall.known), stall)
                 }

@@ -12,12 +12,12 @@ use super::{
     carried::{carried, names, ways},
     json::RunFacts,
     palette::Palette,
-    stall_lines::{evidence, place, waiting},
+    stall_lines::{cause, evidence, place, waiting},
     text::{WIDTH, columns, cut, printable, wrap},
     units,
 };
 use crate::{
-    diagnose::{Stall, Verdict},
+    diagnose::{Cause, Stall, Verdict},
     timeline::{
         Connection, DnsExchange, DnsOutcome, FileProgress, ModuleFile, ModuleFileKind, Timeline,
     },
@@ -326,27 +326,26 @@ fn span(durations: impl Iterator<Item = Duration> + Clone) -> String {
     }
 }
 
-/// Stalls with the same verdict and place are told once, with the story of the first.
+/// Stalls with the same verdict, cause and place are told once, with the story of the first.
 fn stalls_text(timeline: &Timeline, stalls: &[Stall], palette: Palette) -> String {
     if stalls.is_empty() {
         return "\n  no stalls\n".to_owned();
     }
-    let mut merged: Vec<(Verdict, Option<String>, Vec<&Stall>)> = Vec::new();
+    let mut merged: Vec<(Verdict, Option<Cause>, Option<String>, Vec<&Stall>)> = Vec::new();
     for stall in stalls {
         let place = place(stall);
-        match merged
-            .iter_mut()
-            .find(|(verdict, at, _)| *verdict == stall.verdict && *at == place)
-        {
+        match merged.iter_mut().find(|(verdict, cause, at, _)| {
+            *verdict == stall.verdict && *cause == stall.cause && *at == place
+        }) {
             Some((.., same)) => same.push(stall),
-            None => merged.push((stall.verdict, place, vec![stall])),
+            None => merged.push((stall.verdict, stall.cause, place, vec![stall])),
         }
     }
     let mut text = format!(
         "\n  {}\n",
         palette.dim(&units::counted(stalls.len(), "stall", "stalls"))
     );
-    for (verdict, place, same) in merged.iter().take(SHOWN) {
+    for (verdict, _, place, same) in merged.iter().take(SHOWN) {
         let Some(first) = same.first() else { continue };
         let _ = write!(
             text,
@@ -360,7 +359,7 @@ fn stalls_text(timeline: &Timeline, stalls: &[Stall], palette: Palette) -> Strin
         if same.len() > 1 {
             let _ = write!(text, "  ×{}", same.len());
         }
-        let _ = writeln!(text, ", {}", lasted(same));
+        let _ = writeln!(text, ", {}{}", lasted(same), cause(first));
         let indent = "             ";
         let numbers = evidence(&first.evidence);
         let waiting = if first.modules.is_empty() {

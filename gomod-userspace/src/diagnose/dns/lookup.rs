@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One lookup of one process: its questions of all types, to all servers, in all attempts.
 
+mod causes;
 mod findings;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+pub(super) use self::findings::{slow_action, slow_resolver};
 
 use crate::{
     diagnose::{

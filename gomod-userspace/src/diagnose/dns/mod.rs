@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use self::lookup::Judged;
+use self::lookup::{Judged, slow_action, slow_resolver};
 pub(super) use self::nameservers::Nameservers;
 use super::{Finding, Ledger, View};
 use crate::{

@@ -6,10 +6,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 
-use super::Lookups;
+use super::{Lookups, slow_action, slow_resolver};
 use crate::{
     diagnose::{
-        Confidence, Finding, Ledger, Stage, StallSubject, Verdict, View,
+        Cause, Confidence, Finding, Ledger, Stage, StallSubject, Verdict, View,
+        cause::Explanation,
         words::{count, evidence, ms, time},
     },
     kernel::events::{MonotonicNanos, NameReply, Pid},
@@ -111,7 +112,23 @@ impl Nameservers {
                 if told && ledger.current(&subject).is_none() {
                     return;
                 }
-                ledger.report(view, server.silent(exchange, since, *waited));
+                let finding = server.silent(exchange, since, *waited);
+                let other = self
+                    .servers
+                    .iter()
+                    .find(|(name, other)| **name != exchange.server && other.answered > 0)
+                    .map(|(name, _)| name.clone());
+                let explanation = self
+                    .servers
+                    .get(&exchange.server)
+                    .and_then(|server| server.cause(&exchange.server, other));
+                ledger.report(
+                    view,
+                    Finding {
+                        explanation,
+                        ..finding
+                    },
+                );
             }
             // Such a question is asked again at once, elsewhere; a process that gets no answer at all is told of.
             NameReply::Failed { .. } => {}
@@ -160,6 +177,34 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Why it was silent: `other` is a nameserver that answers.
+    fn cause(&self, name: &str, other: Option<String>) -> Option<Explanation> {
+        if self.answered > 0 {
+            return Some(Explanation {
+                cause: Cause::LostAnswers,
+                because: format!(
+                    "it answered {} others, so a packet got lost",
+                    count(self.answered, "question")
+                ),
+                action: format!(
+                    "Ask the network team for lost UDP packets on the way to the nameserver {name}; each one costs 5 s without us."
+                ),
+                evidence: crate::diagnose::Evidence::new(),
+            });
+        }
+        let other = other.filter(|_| self.certain && self.unanswered > 1)?;
+        Some(Explanation {
+            cause: Cause::SilentNameserver,
+            because: format!("the nameserver {other} does answer, so it is {name} that is silent"),
+            action: format!(
+                "Take the nameserver {name} out of /etc/resolv.conf, or have it mended; without us each question to it costs 5 s."
+            ),
+            evidence: evidence(json!({"silent_server": name, "answering_server": other})),
+        })
+    }
+}
+
 fn slow(view: View<'_>, exchange: &NameserverExchange, latency: Duration) -> Finding {
     let server = &exchange.server;
     Finding {
@@ -178,9 +223,8 @@ fn slow(view: View<'_>, exchange: &NameserverExchange, latency: Duration) -> Fin
             exchange.name,
             time(latency),
         ),
-        action: format!(
-            "Check the load of the nameserver {server} and the path to it, or name a nearer one in /etc/resolv.conf."
-        ),
+        action: slow_action(server),
+        explanation: Some(slow_resolver(server)),
         ..base(exchange, exchange.sent)
     }
 }
@@ -201,5 +245,6 @@ fn base(exchange: &NameserverExchange, began: MonotonicNanos) -> Finding {
         evidence: crate::diagnose::Evidence::new(),
         story: String::new(),
         action: String::new(),
+        explanation: None,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{HOST, PROXY, Script, TcpMoment, Verdict, moment, none, only};
+use super::{Cause, HOST, PROXY, Script, TcpMoment, Verdict, moment, none, only};
 use crate::kernel::events::NameReply;
 
 #[test]
@@ -235,4 +235,83 @@ fn one_cause_is_told_once_where_a_process_waited() {
         .answer(1, 1, "A", HOST, 0, &["198.18.0.10"]);
     let stall = only(&script, 9_000.0, Verdict::DnsSlow);
     assert_eq!(stall.host.as_deref(), Some(HOST), "it is the lookup's");
+}
+
+#[test]
+fn an_answer_to_the_repeated_question_tells_that_a_packet_got_lost() {
+    let script = Script::new()
+        .query(1, 1, "A", HOST)
+        .at(5000.0)
+        .query(2, 2, "A", HOST)
+        .at(5020.0)
+        .answer(2, 2, "A", HOST, 0, &["198.18.0.10"]);
+    let stall = only(&script, 9000.0, Verdict::DnsTimeout);
+    assert_eq!(stall.cause, Some(Cause::LostAnswers), "{stall:#?}");
+    assert!(stall.story.contains("within 20 ms"), "{}", stall.story);
+    assert_eq!(stall.evidence["answered_again_ms"], 20.0);
+}
+
+#[test]
+fn a_nameserver_that_answers_nothing_is_of_no_known_cause() {
+    let script = Script::new()
+        .query(1, 1, "A", HOST)
+        .at(5000.0)
+        .query(2, 2, "A", HOST)
+        .at(10_000.0)
+        .exit(1);
+    assert_eq!(only(&script, 14_000.0, Verdict::DnsTimeout).cause, None);
+}
+
+#[test]
+fn aaaa_alone_unanswered_is_told_after_two_of_them() {
+    let script = Script::new()
+        .query(1, 1, "A", HOST)
+        .query(2, 2, "AAAA", HOST)
+        .at(1.0)
+        .answer(1, 1, "A", HOST, 0, &["198.18.0.10"])
+        .at(5001.0)
+        .query(3, 3, "AAAA", HOST);
+    assert_eq!(only(&script, 9000.0, Verdict::DnsTimeout).cause, None);
+    let script = script.at(10_101.0).connected(10, PROXY);
+    let stall = only(&script, 14_000.0, Verdict::DnsTimeout);
+    assert_eq!(stall.cause, Some(Cause::UnansweredAaaa), "{stall:#?}");
+}
+
+#[test]
+fn one_late_answer_is_a_slow_resolver() {
+    let script = Script::new().query(1, 1, "A", HOST).at(3000.0).answer(
+        1,
+        1,
+        "A",
+        HOST,
+        0,
+        &["198.18.0.10"],
+    );
+    let stall = only(&script, 9000.0, Verdict::DnsSlow);
+    assert_eq!(stall.cause, Some(Cause::SlowResolver));
+}
+
+#[test]
+fn a_nameserver_is_silent_beside_another_one_that_answers() {
+    let silent = NameReply::Silent {
+        waited: Duration::from_millis(900),
+        given_up: false,
+    };
+    let answered = NameReply::Answered {
+        latency: Duration::from_millis(9),
+        rcode: "NOERROR".to_owned(),
+    };
+    let (dead, alive) = ("198.18.0.2:53", "198.18.0.3:53");
+    let script = Script::new().asked(alive, HOST, answered.clone());
+    let both = script
+        .clone()
+        .asked(dead, HOST, silent.clone())
+        .at(1.0)
+        .asked(dead, "sum.golang.org", silent.clone());
+    let stall = only(&both, 5000.0, Verdict::DnsTimeout);
+    assert_eq!(stall.cause, Some(Cause::SilentNameserver), "{stall:#?}");
+    // The other one may be the one that lost a packet.
+    let lossy = script.at(1.0).asked(alive, "sum.golang.org", silent);
+    let stall = only(&lossy, 5000.0, Verdict::DnsTimeout);
+    assert_eq!(stall.cause, Some(Cause::LostAnswers), "{stall:#?}");
 }

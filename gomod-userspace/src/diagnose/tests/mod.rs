@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The rules on written streams of events: one file for each stage, here what concerns all of them, and locks.
 
+mod causes;
 mod connect;
 mod dns;
+mod dual;
 mod hello;
 mod transfer;
+mod upstream;
 
 use proptest::prelude::*;
 
-use super::{Confidence, Diagnosis, Stage, Stall, StallChange, Verdict};
+use super::{Cause, Confidence, Diagnosis, Stage, Stall, StallChange, Verdict};
 use crate::{
     kernel::events::{Event, TcpMoment, TcpState},
     timeline::{
@@ -109,7 +112,27 @@ fn the_verdicts_are_those_of_the_list() {
             "anomaly.body.stalled",
             "anomaly.body.cut",
             "anomaly.body.slow",
+            "anomaly.dual_channel",
             "contention.lock",
+        ]
+    );
+    let causes: Vec<&str> = Cause::ALL.iter().map(|cause| cause.token()).collect();
+    assert_eq!(
+        causes,
+        [
+            "slow_resolver",
+            "lost_answers",
+            "silent_nameserver",
+            "unanswered_aaaa",
+            "dead_address",
+            "ipv6_black_hole",
+            "clienthello_size",
+            "alpn_h2",
+            "clienthello_form",
+            "server_name",
+            "interception",
+            "lock_of_another_go",
+            "lock_of_another_program",
         ]
     );
     let stages = [
@@ -147,6 +170,19 @@ fn the_verdicts_are_those_of_the_list() {
 }
 
 #[test]
+fn every_verdict_and_cause_is_documented() {
+    let documented = include_str!("../../../../docs/verdicts.md");
+    let (_, documented) = documented
+        .split_once("# Verdicts of `gomod-trace run`")
+        .unwrap();
+    let verdicts = Verdict::ALL.iter().map(|verdict| verdict.token());
+    let causes = Cause::ALL.iter().map(|cause| cause.token());
+    for token in verdicts.chain(causes) {
+        assert!(documented.contains(&format!("`{token}`")), "{token}");
+    }
+}
+
+#[test]
 fn a_wait_for_a_lock_names_its_holder() {
     let script = Script::new()
         .lock_wait(LOCK)
@@ -162,7 +198,48 @@ fn a_wait_for_a_lock_names_its_holder() {
         (Some(55), Some(moment(8000.0)))
     );
     assert!(stall.story.contains("go build ./..."));
+    assert_eq!(stall.cause, Some(Cause::LockOfAnotherGo));
+    assert!(stall.action.contains("process 55"), "{}", stall.action);
     none(&script.at(2000.0).lock_done(LOCK), 9000.0);
+}
+
+#[test]
+fn a_lock_is_another_program_s_or_nobody_s_that_is_known() {
+    let waiting = Script::new().lock_wait(LOCK);
+    let of = |script: &Script| only(script, 9000.0, Verdict::LockContention).cause;
+    let program = waiting
+        .clone()
+        .at(1.0)
+        .lock_holder(LOCK, 55, "/usr/bin/sleep infinity");
+    assert_eq!(of(&program), Some(Cause::LockOfAnotherProgram));
+    assert_eq!(of(&waiting), None);
+    let itself = waiting.at(1.0).lock_holder(LOCK, 100, "go mod download");
+    assert_eq!(of(&itself), None);
+}
+
+#[test]
+fn a_holder_that_becomes_known_later_explains_the_wait() {
+    let script = Script::new()
+        .lock_wait(LOCK)
+        .at(4000.0)
+        .lock_holder(LOCK, 55, "/usr/local/go/bin/go mod tidy")
+        .at(8000.0)
+        .lock_done(LOCK);
+    let (_, changes) = play(&script.events, 9000.0);
+    let [
+        StallChange::Known(known),
+        StallChange::Explained { stall, because, at },
+        StallChange::Ended(ended),
+    ] = changes.as_slice()
+    else {
+        panic!("{changes:#?}")
+    };
+    assert_eq!((known.cause, *at), (None, moment(4000.0)));
+    assert_eq!(stall.cause, Some(Cause::LockOfAnotherGo));
+    assert!(stall.story.ends_with(because.as_str()), "{}", stall.story);
+    assert_eq!(ended.cause, stall.cause);
+    // Renewed since, and still told once.
+    assert_eq!(ended.story.matches(because.as_str()).count(), 1);
 }
 
 #[test]

@@ -125,5 +125,6 @@ fn base(connection: &Connection, stage: Stage, began: MonotonicNanos) -> Finding
         evidence: Evidence::new(),
         story: String::new(),
         action: String::new(),
+        explanation: None,
     }
 }

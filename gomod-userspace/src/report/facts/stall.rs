@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Tell, at, between};
 use crate::{
-    diagnose::{Confidence, Evidence, Stage, Stall, StallSubject, Verdict},
+    diagnose::{Cause, Confidence, Evidence, Stage, Stall, StallSubject, Verdict},
     kernel::events::MonotonicNanos,
 };
 
@@ -14,6 +14,7 @@ pub(in crate::report) struct StallFact<'a> {
     verdict: Verdict,
     stage: Stage,
     confidence: Confidence,
+    cause: Option<Cause>,
     host: Option<&'a str>,
     connection: Option<u32>,
     modules: &'a [String],
@@ -32,11 +33,14 @@ impl Tell for Stall {
             verdict: self.verdict,
             stage: self.stage,
             confidence: self.confidence,
+            cause: self.cause,
             host: self.host.as_deref(),
             connection: match &self.subject {
                 StallSubject::Connection(id) => Some(id.0),
                 StallSubject::Name { .. }
                 | StallSubject::Nameserver { .. }
+                | StallSubject::Upstream { .. }
+                | StallSubject::Channels { .. }
                 | StallSubject::Lock { .. } => None,
             },
             modules: &self.modules,

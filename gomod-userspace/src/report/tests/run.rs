@@ -7,7 +7,7 @@ use serde_json::json;
 use time::macros::datetime;
 
 use crate::{
-    diagnose::{Confidence, Evidence, Stage, Stall, StallId, StallSubject, Verdict},
+    diagnose::{Cause, Confidence, Evidence, Stage, Stall, StallId, StallSubject, Verdict},
     kernel::events::{MonotonicNanos, Pid, SocketCookie, Traffic},
     report::{Mode, RunFacts},
     timeline::{
@@ -254,6 +254,7 @@ pub(in crate::report) fn stalls() -> Vec<Stall> {
         verdict: Verdict::HelloReset,
         stage: Stage::Hello,
         confidence: Confidence::Confirmed,
+        cause: None,
         host: Some("proxy.golang.org".into()),
         modules: ["a", "b", "c", "d"].map(|name| format!("example.com/{name}@v1.2.3.zip")).to_vec(),
         began: ms(1_213),
@@ -298,6 +299,7 @@ pub(in crate::report) fn stalls() -> Vec<Stall> {
         },
         Stall {
             id: StallId(4),
+            cause: Some(Cause::LockOfAnotherGo),
             subject: StallSubject::Lock {
                 pid: Pid(101),
                 path: PathBuf::from("/cache/v1.2.3.lock"),

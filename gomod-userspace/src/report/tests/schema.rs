@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::run;
 use crate::{
-    diagnose::{Stall, Verdict},
+    diagnose::{Cause, Stall, Verdict},
     kernel::events::{Answered, FetchedAhead, Pid, SocketCookie, Source, Way},
     report::{Report, SCHEMA},
     timeline::RequestSeen,
@@ -118,6 +118,29 @@ fn every_verdict_fits_the_schema_and_it_knows_no_other() {
         json!(tokens)
     );
     assert_eq!(schema()["properties"]["schema"]["const"], SCHEMA);
+}
+
+#[test]
+fn every_cause_fits_the_schema_and_it_knows_no_other() {
+    let (timeline, facts) = (run::timeline(), run::facts());
+    let stalls: Vec<Stall> = Cause::ALL
+        .iter()
+        .map(|cause| Stall {
+            cause: Some(*cause),
+            ..run::stalls().remove(0)
+        })
+        .collect();
+    let value = serde_json::to_value(Report::build(&timeline, &stalls, &facts)).unwrap();
+    assert_valid(&validator(), &value);
+    let tokens: Vec<Option<&str>> = Cause::ALL
+        .iter()
+        .map(|cause| Some(cause.token()))
+        .chain([None])
+        .collect();
+    assert_eq!(
+        schema()["$defs"]["stall"]["properties"]["cause"]["enum"],
+        json!(tokens)
+    );
 }
 
 #[test]

@@ -60,7 +60,18 @@ fn every_line_fits_the_schema() {
     let mut stream = EventStream::new(Vec::new());
     let changes: Vec<StallChange> = run::stalls()
         .into_iter()
-        .flat_map(|stall| [StallChange::Known(stall.clone()), StallChange::Ended(stall)])
+        .flat_map(|stall| {
+            let explained = StallChange::Explained {
+                stall: stall.clone(),
+                because: "a smaller one passes".into(),
+                at: stall.known,
+            };
+            [
+                StallChange::Known(stall.clone()),
+                explained,
+                StallChange::Ended(stall),
+            ]
+        })
         .collect();
     stream.tick(&run::timeline(), &changes).unwrap();
     let mut text = stream

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::run;
-use crate::report::{Palette, SummaryFacts, stall_ended, stall_known, summary};
+use crate::report::{Palette, SummaryFacts, stall_ended, stall_explained, stall_known, summary};
 
 #[track_caller]
 fn assert_text(text: &str, golden: &str) {
@@ -33,6 +33,23 @@ fn a_stall_that_is_over_has_one_more_line() {
         "gomod-trace: 4.5 s  contention.lock  /cache/v1.2.3.lock  over after 4.1 s\n",
     );
     assert_eq!(stall_ended(&stalls[2], run::ms(0), Palette::PLAIN), "");
+}
+
+#[test]
+fn a_cause_that_becomes_known_later_is_told_with_what_to_do() {
+    let stall = &run::stalls()[3];
+    let because = "so another `go` is downloading the same, or hangs";
+    assert_text(
+        &stall_explained(
+            stall,
+            because,
+            run::ms(3_600).since(run::ms(0)),
+            Palette::PLAIN,
+        ),
+        "gomod-trace: 3.6 s  contention.lock  /cache/v1.2.3.lock, cause: lock_of_another_go\n    \
+         so another `go` is downloading the same, or hangs\n    \
+         → wait for process 77, or end it if it hangs\n",
+    );
 }
 
 #[test]

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::{Failure, Judged, QUIET};
 use crate::{
     diagnose::{
-        Confidence, Evidence, Finding, Stage, Verdict, View,
+        Cause, Confidence, Evidence, Finding, Stage, Verdict, View,
+        cause::Explanation,
         words::{count, evidence, ms, time},
     },
     kernel::events::MonotonicNanos,
@@ -74,6 +75,7 @@ impl Judged<'_> {
                 servers.join(", "),
                 self.name,
             ),
+            explanation: self.cause_of_silence(view),
             ..self.base(self.first)
         }
     }
@@ -92,12 +94,10 @@ impl Judged<'_> {
         if latency <= limit {
             return None;
         }
-        let server = self
-            .questions
-            .iter()
-            .rev()
-            .find(|exchange| exchange.qtype == qtype)?
-            .server;
+        let asked = |exchange: &&&DnsExchange| exchange.qtype == qtype;
+        let server = self.questions.iter().rev().find(asked)?.server;
+        // Asked once: it is the answer that took so long.
+        let once = self.questions.iter().filter(asked).count() == 1;
         Some(Finding {
             verdict: Verdict::DnsSlow,
             ended: Some(at),
@@ -112,9 +112,8 @@ impl Judged<'_> {
                 self.name,
                 time(latency)
             ),
-            action: format!(
-                "Check the load of the nameserver {server} and the path to it, or name a nearer one in /etc/resolv.conf."
-            ),
+            action: slow_action(&server.to_string()),
+            explanation: once.then(|| slow_resolver(&server.to_string())),
             ..self.base(at_minus(at, latency))
         })
     }
@@ -235,7 +234,25 @@ impl Judged<'_> {
             evidence: Evidence::new(),
             story: String::new(),
             action: String::new(),
+            explanation: None,
         }
+    }
+}
+
+/// What to do about a nameserver that takes its time.
+pub(in crate::diagnose::dns) fn slow_action(server: &str) -> String {
+    format!(
+        "Check the load of the nameserver {server} and the path to it, or name a nearer one in /etc/resolv.conf."
+    )
+}
+
+/// A single question was answered, late.
+pub(in crate::diagnose::dns) fn slow_resolver(server: &str) -> Explanation {
+    Explanation {
+        cause: Cause::SlowResolver,
+        because: "it was asked once and did answer, so nothing got lost: it is slow".to_owned(),
+        action: slow_action(server),
+        evidence: Evidence::new(),
     }
 }
 
