@@ -60,7 +60,6 @@ impl Timeline {
         // Behind an HTTP proxy it is the host's from now on.
         seen.host.clone_from(&attempt.host);
         match &attempt.step {
-            AttemptStep::Began => {}
             AttemptStep::Connected => seen.connected = Some(at),
             AttemptStep::Open { client_hello } => {
                 seen.client_hello.clone_from(client_hello);
@@ -73,7 +72,7 @@ impl Timeline {
                 seen.client_hello.clone_from(client_hello);
                 seen.failure = Some(failure.clone());
             }
-            AttemptStep::Dropped => {}
+            AttemptStep::Began | AttemptStep::Dropped => {}
         }
         if !matches!(attempt.step, AttemptStep::Connected) {
             seen.over = Some(at);

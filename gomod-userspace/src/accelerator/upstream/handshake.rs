@@ -55,7 +55,7 @@ impl Shaker {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| failed(&error))?;
-        let verifier = Arc::new(Witness::new(roots, provider).map_err(|error| failed(&error))?);
+        let verifier = Arc::new(Witness::new(roots, &provider).map_err(|error| failed(&error))?);
         let mut tls = builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<_>)
@@ -130,7 +130,11 @@ fn failure(error: &io::Error, issuer: Option<&str>) -> AttemptFailure {
         (Some(rustls::Error::InvalidCertificate(reason)), _) => AttemptFailure::Untrusted {
             issuer: issuer.unwrap_or("an authority without a name").to_owned(),
             reason: reason.to_string(),
-            unknown_authority: matches!(reason, CertificateError::UnknownIssuer),
+            // A bad signature is of somebody who takes the name of an authority that is known.
+            unknown_authority: matches!(
+                reason,
+                CertificateError::UnknownIssuer | CertificateError::BadSignature
+            ),
         },
         (Some(rustls::Error::AlertReceived(alert)), _) => AttemptFailure::Alert {
             description: alert_name(u8::from(*alert)),

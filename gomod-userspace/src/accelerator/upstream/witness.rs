@@ -30,13 +30,13 @@ impl Witness {
     /// Trusts `roots`; without any, nobody.
     pub(super) fn new(
         roots: RootCertStore,
-        provider: Arc<CryptoProvider>,
+        provider: &Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
         let inner = if roots.is_empty() {
             None
         } else {
             Some(
-                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
                     .build()?,
             )
         };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Fetches against servers in this process, on 127.0.0.0/8 and `::1`.
 
+mod attempts;
 mod bodies;
 mod bounds;
 mod heads;

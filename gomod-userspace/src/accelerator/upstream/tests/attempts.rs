@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is told of connections to hosts.
+
+use std::net::SocketAddr;
+
+use rustls::RootCertStore;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::server::{Server, answer, tls};
+use super::{brisk, get, options};
+use crate::accelerator::upstream::{Retries, Upstream, UpstreamOptions};
+use crate::kernel::events::{AttemptFailure, AttemptStep, Event, EventKind, OwnHello};
+
+/// A client that tries once at `address`, and what it tells.
+fn told(roots: RootCertStore) -> (Upstream, mpsc::Receiver<Event>) {
+    let (sender, receiver) = mpsc::channel(64);
+    let upstream = Upstream::new(UpstreamOptions {
+        deadlines: brisk(),
+        attempts: Some(sender),
+        retries: Retries {
+            attempts: 1,
+            ..Retries::default()
+        },
+        ..options(&["127.0.0.1"], roots)
+    });
+    (upstream.unwrap(), receiver)
+}
+
+/// All that was told, each with its host and address checked.
+fn steps(receiver: &mut mpsc::Receiver<Event>, address: SocketAddr) -> Vec<AttemptStep> {
+    let mut steps = Vec::new();
+    while let Ok(event) = receiver.try_recv() {
+        let EventKind::Attempt(attempt) = event.kind else {
+            panic!("{event:?}")
+        };
+        assert_eq!(
+            (attempt.host.as_str(), attempt.remote),
+            ("mod.test", address)
+        );
+        steps.push(attempt.step);
+    }
+    steps
+}
+
+#[track_caller]
+fn is_small(hello: Option<&OwnHello>) {
+    let hello = hello.unwrap();
+    assert!((150..1400).contains(&hello.bytes), "{hello:?}");
+    assert_eq!(hello.alpn, ["http/1.1"]);
+}
+
+/// A server that accepts, reads the hello and does that.
+async fn server(close: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut hello = [0; 4096];
+            let _ = stream.read(&mut hello).await;
+            if !close {
+                open.push(stream);
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_connection_is_told_from_its_begin_to_where_it_can_be_used() {
+    let (roots, acceptor) = tls(&["mod.test"]);
+    let server = Server::at("127.0.0.1:0", Some(acceptor), |_| {
+        answer("200 OK", &[], b"ok")
+    })
+    .await;
+    let (upstream, mut receiver) = told(roots);
+    for _ in 0..2 {
+        super::fetch(&upstream, &server.url("https", "/")).await;
+    }
+    let steps = steps(&mut receiver, server.address);
+    let [
+        AttemptStep::Began,
+        AttemptStep::Connected,
+        AttemptStep::Open { client_hello },
+    ] = steps.as_slice()
+    else {
+        panic!("{steps:?}")
+    };
+    is_small(client_hello.as_ref());
+}
+
+#[tokio::test]
+async fn a_refused_certificate_is_told_with_its_issuer() {
+    let (_, acceptor) = tls(&["mod.test"]);
+    let (others, _) = tls(&["mod.test"]);
+    let server = Server::at("127.0.0.1:0", Some(acceptor), |_| {
+        answer("200 OK", &[], b"")
+    })
+    .await;
+    for roots in [others, RootCertStore::empty()] {
+        let (upstream, mut receiver) = told(roots);
+        let error = upstream
+            .fetch(get(&server.url("https", "/")))
+            .await
+            .unwrap_err();
+        let steps = steps(&mut receiver, server.address);
+        let Some(AttemptStep::Failed {
+            client_hello,
+            failure:
+                AttemptFailure::Untrusted {
+                    issuer,
+                    unknown_authority: true,
+                    ..
+                },
+        }) = steps.last()
+        else {
+            panic!("{steps:?}")
+        };
+        is_small(client_hello.as_ref());
+        assert_eq!(issuer, "CN=rcgen self signed cert");
+        assert!(error.story.contains(issuer), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_of_a_known_authority() {
+    let (roots, acceptor) = tls(&["other.test"]);
+    let server = Server::at("127.0.0.1:0", Some(acceptor), |_| {
+        answer("200 OK", &[], b"")
+    })
+    .await;
+    let (upstream, mut receiver) = told(roots);
+    upstream
+        .fetch(get(&server.url("https", "/")))
+        .await
+        .unwrap_err();
+    let steps = steps(&mut receiver, server.address);
+    assert!(
+        matches!(
+            steps.last(),
+            Some(AttemptStep::Failed {
+                failure: AttemptFailure::Untrusted {
+                    unknown_authority: false,
+                    ..
+                },
+                ..
+            })
+        ),
+        "{steps:?}"
+    );
+}
+
+#[tokio::test]
+async fn silence_and_an_end_after_the_hello_are_told_as_such() {
+    for (close, expected) in [
+        (false, AttemptFailure::Silent),
+        (true, AttemptFailure::Closed),
+    ] {
+        let address = server(close).await;
+        let (upstream, mut receiver) = told(RootCertStore::empty());
+        let url = format!("https://mod.test:{}/", address.port());
+        upstream.fetch(get(&url)).await.unwrap_err();
+        let steps = steps(&mut receiver, address);
+        let Some(AttemptStep::Failed {
+            client_hello,
+            failure,
+        }) = steps.last()
+        else {
+            panic!("{steps:?}")
+        };
+        assert_eq!(*failure, expected);
+        is_small(client_hello.as_ref());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_has_no_hello() {
+    let address = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let (upstream, mut receiver) = told(RootCertStore::empty());
+    let url = format!("https://mod.test:{}/", address.port());
+    upstream.fetch(get(&url)).await.unwrap_err();
+    let expected = [
+        AttemptStep::Began,
+        AttemptStep::Failed {
+            client_hello: None,
+            failure: AttemptFailure::Refused,
+        },
+    ];
+    assert_eq!(steps(&mut receiver, address), expected);
+}
