@@ -11,7 +11,7 @@ use super::{
     words::{self, count, hello_evidence, ms, time},
 };
 use crate::{
-    kernel::events::MonotonicNanos,
+    kernel::events::{MonotonicNanos, Way},
     timeline::{ClientHelloSeen, Connection},
 };
 
@@ -95,6 +95,7 @@ fn on_path(connection: &Connection, hello: &ClientHelloSeen, verdict: Verdict) -
 fn sooner_than_a_round_trip(connection: &Connection, after: Duration) -> Option<u32> {
     connection
         .rtt_us()
+        .filter(|_| connection.way == Way::Direct)
         .filter(|rtt| u128::from(*rtt) * 4 > after.as_micros() * 5)
 }
 
@@ -218,9 +219,10 @@ fn reset(connection: &Connection, hello: &ClientHelloSeen, stage: Stage) -> Opti
     let after = at.since(hello.sent);
     let mut evidence = hello_evidence(connection);
     evidence.insert("failure".to_owned(), json!("connection_reset"));
-    evidence.insert("rst_ttl".to_owned(), json!(connection.rst_ttl));
+    let (syn_ack_ttl, rst_ttl) = words::ttls(connection);
+    evidence.insert("rst_ttl".to_owned(), json!(rst_ttl));
     evidence.insert("us_after_hello".to_owned(), json!(after.as_micros() as u64));
-    let path = match (connection.rst_ttl, connection.syn_ack_ttl) {
+    let path = match (rst_ttl, syn_ack_ttl) {
         (Some(rst), Some(syn_ack)) if rst != syn_ack => format!(
             "; the RST's TTL is {rst}, the SYN-ACK's {syn_ack}, so something on the path, not the server, probably sent it"
         ),
@@ -310,7 +312,9 @@ fn silent(
     let acked = acknowledged(connection, hello);
     let mut evidence = hello_evidence(connection);
     evidence.insert("failure".to_owned(), json!("generic_timeout_error"));
-    evidence.insert("acked".to_owned(), json!(acked));
+    // What goes through us, we acknowledge.
+    let seen = connection.way == Way::Direct;
+    evidence.insert("acked".to_owned(), json!(seen.then_some(acked)));
     evidence.insert("bytes_acked".to_owned(), json!(connection.bytes_acked));
     evidence.insert("retransmits".to_owned(), json!(resent));
     evidence.insert(
@@ -318,7 +322,9 @@ fn silent(
         json!(connection.bytes_received),
     );
     evidence.insert("idle_ms".to_owned(), ms(waited));
-    let fate = if acked {
+    let fate = if !seen {
+        "which went through us".to_owned()
+    } else if acked {
         "which was acknowledged".to_owned()
     } else {
         format!(

@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Evidence;
-use crate::timeline::{ClientHelloSeen, Connection};
+use crate::{
+    kernel::events::Way,
+    timeline::{ClientHelloSeen, Connection},
+};
 
 /// "0.4 ms", "250 ms", "3.2 s".
 pub(super) fn time(duration: Duration) -> String {
@@ -54,9 +57,17 @@ pub(super) fn hello_evidence(connection: &Connection) -> Evidence {
         "groups": hello.map(|seen| seen.hello.groups.clone()),
         "key_share_bytes": hello.map(|seen| seen.hello.key_share_bytes),
         "srtt_us": connection.rtt_us(),
-        "syn_ack_ttl": connection.syn_ack_ttl,
+        "syn_ack_ttl": ttls(connection).0,
         "remote": connection.remote.to_string(),
     }))
+}
+
+/// TTL of the SYN-ACK and of the RST, where they are the network's: a connection that goes through us has our own.
+pub(super) fn ttls(connection: &Connection) -> (Option<u8>, Option<u8>) {
+    match connection.way {
+        Way::Direct => (connection.syn_ack_ttl, connection.rst_ttl),
+        Way::Accelerated | Way::Spliced => (None, None),
+    }
 }
 
 /// "`ClientHello` (1518 bytes, 2 segments, SNI proxy.golang.org)".

@@ -326,26 +326,27 @@ fn span(durations: impl Iterator<Item = Duration> + Clone) -> String {
     }
 }
 
+/// Verdict, cause and place of stalls that are told as one.
+type What = (Verdict, Option<Cause>, Option<String>);
+
 /// Stalls with the same verdict, cause and place are told once, with the story of the first.
 fn stalls_text(timeline: &Timeline, stalls: &[Stall], palette: Palette) -> String {
     if stalls.is_empty() {
         return "\n  no stalls\n".to_owned();
     }
-    let mut merged: Vec<(Verdict, Option<Cause>, Option<String>, Vec<&Stall>)> = Vec::new();
+    let mut merged: Vec<(What, Vec<&Stall>)> = Vec::new();
     for stall in stalls {
-        let place = place(stall);
-        match merged.iter_mut().find(|(verdict, cause, at, _)| {
-            *verdict == stall.verdict && *cause == stall.cause && *at == place
-        }) {
-            Some((.., same)) => same.push(stall),
-            None => merged.push((stall.verdict, stall.cause, place, vec![stall])),
+        let what = (stall.verdict, stall.cause, place(stall));
+        match merged.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, same)) => same.push(stall),
+            None => merged.push((what, vec![stall])),
         }
     }
     let mut text = format!(
         "\n  {}\n",
         palette.dim(&units::counted(stalls.len(), "stall", "stalls"))
     );
-    for (verdict, _, place, same) in merged.iter().take(SHOWN) {
+    for ((verdict, _, place), same) in merged.iter().take(SHOWN) {
         let Some(first) = same.first() else { continue };
         let _ = write!(
             text,

@@ -116,17 +116,16 @@ fn server_name(
     let forms = || same.iter().filter_map(|trial| trial.hello.as_ref());
     let small = forms().any(|form| !form.large());
     let without_h2 = forms().any(|form| !form.h2());
-    let over_ipv4 = same
-        .iter()
-        .any(|trial| trial.remote.ip().to_canonical().is_ipv4());
     let on_path = same
         .iter()
         .any(|trial| trial.result == Result::NoAnswer { on_path: true });
+    // Another name passes over IPv4 or IPv6, whichever this one fails over: that is not at fault.
+    let is_ipv6 = |trial: &Trial| trial.remote.ip().to_canonical().is_ipv6();
     let witness = trials
         .iter()
-        .find(|trial| trial.host != failed.host && trial.hello.is_some() && trial.passed())?;
-    (small && without_h2 && over_ipv4 && on_path)
-        .then(|| explain(Cause::ServerName, failed, witness, began))
+        .filter(|trial| trial.host != failed.host && trial.hello.is_some() && trial.passed())
+        .find(|trial| same.iter().any(|other| is_ipv6(other) == is_ipv6(trial)))?;
+    (small && without_h2 && on_path).then(|| explain(Cause::ServerName, failed, witness, began))
 }
 
 fn of_host<'a>(failed: &'a Trial, trials: &'a [Trial]) -> impl Iterator<Item = &'a Trial> {

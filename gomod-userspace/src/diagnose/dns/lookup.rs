@@ -44,6 +44,21 @@ enum Failure {
     Errno(u32),
 }
 
+/// What was told of a lookup.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::diagnose) struct Told {
+    /// That it waits.
+    wait: bool,
+    /// That what came is of no use.
+    refusal: bool,
+}
+
+impl Told {
+    pub(in crate::diagnose) fn anything(self) -> bool {
+        self.wait || self.refusal
+    }
+}
+
 /// A lookup, looked at as a whole.
 pub(in crate::diagnose) struct Judged<'a> {
     pid: Pid,
@@ -159,33 +174,42 @@ impl<'a> Judged<'a> {
 
     pub(in crate::diagnose) fn is_over(&self, view: View<'_>) -> bool {
         self.ended.is_some()
-            || (self.done(view).is_some()
-                && view.now.since(self.active) >= QUIET + view.limits.median().unwrap_or_default())
+            || (self.done(view).is_some() && view.now.since(self.active) >= Self::quiet(view))
+    }
+
+    /// After so long without a question or an answer, no further one is expected.
+    fn quiet(view: View<'_>) -> Duration {
+        QUIET + view.limits.median().unwrap_or_default() * 2
     }
 
     pub(in crate::diagnose) fn exists(&self) -> bool {
         self.types.values().any(|state| !state.addresses.is_empty())
     }
 
-    pub(in crate::diagnose) fn report(&self, view: View<'_>, told: &mut bool, ledger: &mut Ledger) {
+    pub(in crate::diagnose) fn report(&self, view: View<'_>, told: &mut Told, ledger: &mut Ledger) {
         let subject = self.subject();
         if ledger.current(&subject).is_some() {
             ledger.report(view, self.timeout(view, None));
             if let Some(done) = self.done(view) {
                 ledger.end(&subject, done);
             }
-            return;
+        } else if !told.wait && !told.refusal {
+            let finding = if self.types.values().any(|state| state.timed_out) {
+                Some(self.timeout(view, self.done(view)))
+            } else {
+                self.slow(view)
+            };
+            if let Some(finding) = finding {
+                told.wait = true;
+                ledger.report(view, finding);
+            }
         }
-        if *told {
-            return;
-        }
-        let finding = if self.types.values().any(|state| state.timed_out) {
-            Some(self.timeout(view, self.done(view)))
-        } else {
-            self.slow(view).or_else(|| self.refused(view))
-        };
-        if let Some(finding) = finding {
-            *told = true;
+        // Waited for, and then refused: both are told.
+        if !told.refusal
+            && ledger.current(&subject).is_none()
+            && let Some(finding) = self.refused(view)
+        {
+            told.refusal = true;
             ledger.report(view, finding);
         }
     }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use self::lookup::{Judged, slow_action, slow_resolver};
+use self::lookup::{Judged, Told, slow_action, slow_resolver};
 pub(super) use self::nameservers::Nameservers;
 use super::{Finding, Ledger, View};
 use crate::{
@@ -42,7 +42,7 @@ struct Lookup {
     first: MonotonicNanos,
     /// Places in the timeline.
     questions: Vec<usize>,
-    told: bool,
+    told: Told,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,7 +64,7 @@ impl Lookups {
                 .collect();
             let judged = Judged::new(view, *pid, name, lookup.first, &questions, &self.connected);
             judged.report(view, &mut lookup.told, ledger);
-            if lookup.told && !self.told.contains(name) {
+            if lookup.told.anything() && !self.told.contains(name) {
                 self.told.insert(name.clone());
             }
             if let Some(missing) = self.missing.get_mut(&(*pid, first_label(name))) {
@@ -75,7 +75,7 @@ impl Lookups {
                     *pid,
                     name.clone(),
                     judged.active,
-                    judged.nonexistent(view),
+                    judged.nonexistent(),
                     judged.exists(),
                 ));
             }
@@ -136,7 +136,7 @@ impl Lookups {
             let fresh = || Lookup {
                 first: exchange.sent,
                 questions: Vec::new(),
-                told: false,
+                told: Told::default(),
             };
             let lookup = self.live.entry(key).or_insert_with(fresh);
             // The same question after its answer is another lookup.
@@ -147,7 +147,7 @@ impl Lookups {
                         && earlier.outcome.at().is_some_and(|at| at < exchange.sent)
                 })
             });
-            if settled && !lookup.told {
+            if settled && !lookup.told.anything() {
                 *lookup = fresh();
             }
             if lookup.questions.len() >= MOST_QUESTIONS {

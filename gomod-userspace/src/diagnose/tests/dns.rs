@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Cause, HOST, PROXY, Script, TcpMoment, Verdict, moment, none, only};
+use super::{Cause, HOST, PROXY, Script, TcpMoment, Verdict, moment, none, only, stalls};
 use crate::kernel::events::NameReply;
 
 #[test]
@@ -314,4 +314,29 @@ fn a_nameserver_is_silent_beside_another_one_that_answers() {
     let lossy = script.at(1.0).asked(alive, "sum.golang.org", silent);
     let stall = only(&lossy, 5000.0, Verdict::DnsTimeout);
     assert_eq!(stall.cause, Some(Cause::LostAnswers), "{stall:#?}");
+}
+
+#[test]
+fn a_question_that_gets_lost_and_is_then_refused_is_told_as_both() {
+    let script = |rcode| {
+        Script::new()
+            .query(1, 1, "A", HOST)
+            .at(5000.0)
+            .query(2, 2, "A", HOST)
+            .at(5020.0)
+            .answer(2, 2, "A", HOST, rcode, &[])
+            .at(5030.0)
+            .exit(1)
+    };
+    for (rcode, verdict) in [(5, Verdict::DnsRefused), (3, Verdict::DnsNxdomain)] {
+        let told: Vec<_> = stalls(&script(rcode), 9000.0)
+            .iter()
+            .map(|stall| (stall.verdict, stall.cause))
+            .collect();
+        let expected = [
+            (Verdict::DnsTimeout, Some(Cause::LostAnswers)),
+            (verdict, None),
+        ];
+        assert_eq!(told, expected);
+    }
 }

@@ -2,9 +2,10 @@
 //! TLS handshakes that break off or stop.
 
 use super::{
-    Confidence, Stage, TcpMoment, TcpState, Verdict, client_hello, moment, none, only, open,
+    Confidence, HOST, Stage, TcpMoment, TcpState, Verdict, client_hello, moment, none, only, open,
     server_flight, shaken,
 };
+use crate::kernel::events::Way;
 
 #[test]
 fn a_reset_after_the_hello_names_the_path_by_its_ttl() {
@@ -145,4 +146,23 @@ fn a_client_that_rejects_the_certificate_is_told_of() {
     );
     assert_eq!(readable.confidence, Confidence::Confirmed);
     none(&script.send(10, vec![21, 3, 3, 0, 2, 1, 0]), 5000.0);
+}
+
+#[test]
+fn what_goes_through_us_says_nothing_of_the_path() {
+    let spliced = open()
+        .carried(10, Way::Spliced, HOST)
+        .send(10, client_hello());
+    let reset =
+        spliced
+            .clone()
+            .at(2.4)
+            .rst(10, 64)
+            .state(10, TcpState::Established, TcpState::Close);
+    let stall = only(&reset, 5000.0, Verdict::HelloReset);
+    assert_eq!(stall.evidence["rst_ttl"], serde_json::Value::Null);
+    assert!(!stall.story.contains("TTL"), "{}", stall.story);
+    let silent = only(&spliced, 9000.0, Verdict::HelloTimeout);
+    assert_eq!(silent.evidence["acked"], serde_json::Value::Null);
+    assert!(silent.story.contains("through us"), "{}", silent.story);
 }

@@ -2,17 +2,17 @@
 //! Hosts that the accelerator can't reach.
 
 use super::{
-    Cause, HOST, PROXY, Script, Stage, StallChange, Verdict, ZIP, moment, none, only, play,
+    Cause, HOST, PROXY, Script, Stage, StallChange, Verdict, ZIP, moment, none, only, play, stalls,
 };
 use crate::kernel::events::{AttemptFailure, AttemptStep, OwnHello, Way};
 
 const V6: &str = "[2001:2::10]:443";
 
-fn hello() -> Option<OwnHello> {
-    Some(OwnHello {
+fn hello() -> OwnHello {
+    OwnHello {
         bytes: 230,
         alpn: vec!["http/1.1".to_owned()],
-    })
+    }
 }
 
 fn began(script: Script, number: u64, remote: &str) -> Script {
@@ -27,7 +27,7 @@ fn failed(script: Script, number: u64, remote: &str, failure: AttemptFailure) ->
         HOST,
         remote,
         AttemptStep::Failed {
-            client_hello: hello(),
+            client_hello: Some(hello()),
             failure,
         },
     )
@@ -35,7 +35,7 @@ fn failed(script: Script, number: u64, remote: &str, failure: AttemptFailure) ->
 
 fn opened(script: Script, number: u64, remote: &str) -> Script {
     let step = AttemptStep::Open {
-        client_hello: hello(),
+        client_hello: Some(hello()),
     };
     began(script, number, remote).attempt(number, HOST, remote, step)
 }
@@ -92,6 +92,14 @@ fn a_command_that_ends_at_once_is_told_why() {
     assert_eq!(stall.evidence["issuer"], "CN=Corp CA");
     assert!(stall.action.contains("CN=Corp CA") && stall.story.contains("CN=Corp CA"));
     assert_eq!(stall.ended, Some(moment(20.0)));
+    // What was under way then fails as well: no news.
+    let late = began(Script::new().at(5.0), 1, PROXY);
+    let late = began(late.at(10.0), 2, PROXY);
+    let late = failed(late, 1, PROXY, AttemptFailure::Reset)
+        .at(20.0)
+        .exit(1);
+    let late = failed(late.at(200.0), 2, PROXY, AttemptFailure::Reset);
+    only(&late, 3000.0, Verdict::HelloReset);
 }
 
 #[test]
@@ -130,6 +138,15 @@ fn silence_is_told_while_it_lasts_and_ipv4_explains_it() {
         ),
         "{changes:#?}"
     );
+    // Others that began before the first one passed are no news when they fail as well.
+    let late = began(Script::new().at(10.0), 1, V6).at(20.0);
+    let late = failed(began(late, 3, V6).at(5500.0), 1, V6, AttemptFailure::Silent);
+    let late = opened(late.at(5600.0), 2, PROXY).at(5700.0);
+    only(
+        &failed(late, 3, V6, AttemptFailure::Silent),
+        9000.0,
+        Verdict::HelloTimeout,
+    );
     let unanswered = Script::new().attempt(1, HOST, PROXY, AttemptStep::Began);
     only(&unanswered, 3500.0, Verdict::ConnectTimeout);
 }
@@ -146,4 +163,29 @@ fn a_request_that_waits_for_our_connection_is_not_told_as_well() {
         .request(10);
     only(&asked, 9000.0, Verdict::RequestStalled);
     only(&began(asked, 1, PROXY), 9000.0, Verdict::HelloTimeout);
+}
+
+#[test]
+fn a_request_that_waited_for_our_connection_is_given_time_after_it() {
+    let asked = Script::new()
+        .at(1.0)
+        .shaken(10, PROXY)
+        .carried(10, Way::Accelerated, HOST)
+        .at(10.0)
+        .missing(ZIP)
+        .temporary(ZIP)
+        .request(10);
+    let silent = failed(
+        began(asked, 1, V6).at(5600.0),
+        1,
+        V6,
+        AttemptFailure::Silent,
+    );
+    let mended = opened(silent.at(5900.0), 2, PROXY);
+    only(
+        &mended.clone().at(6900.0).response(10, 4000).completed(ZIP),
+        30_000.0,
+        Verdict::HelloTimeout,
+    );
+    assert_eq!(stalls(&mended, 30_000.0).len(), 2);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a lookup itself tells of its cause.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use serde_json::json;
 
@@ -35,7 +35,7 @@ impl Judged<'_> {
     /// Each question that was not answered was asked again, and the same server answered.
     fn lost(&self, unanswered: &[&DnsExchange]) -> Option<Explanation> {
         let answered_later = |question: &DnsExchange| {
-            self.answers().find(|(answer, _)| {
+            self.all_answers().find(|(answer, _)| {
                 answer.qtype == question.qtype && answer.server == question.server
             })
         };
@@ -108,13 +108,18 @@ impl Judged<'_> {
     }
 
     /// The answers that count, and how long each took.
-    fn answers(&self) -> impl Iterator<Item = (&DnsExchange, std::time::Duration)> {
+    fn answers(&self) -> impl Iterator<Item = (&DnsExchange, Duration)> {
+        self.all_answers()
+            .filter(|(exchange, _)| exchange.outcome.is_final())
+    }
+
+    /// All that came back, refusals as well.
+    fn all_answers(&self) -> impl Iterator<Item = (&DnsExchange, Duration)> {
         self.questions.iter().filter_map(|exchange| {
             let DnsOutcome::Answered { at, .. } = exchange.outcome else {
                 return None;
             };
-            let counts = exchange.outcome.is_final();
-            counts.then(|| (*exchange, at.since(exchange.sent)))
+            Some((*exchange, at.since(exchange.sent)))
         })
     }
 }

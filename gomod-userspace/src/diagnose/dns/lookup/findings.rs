@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Failure, Judged, QUIET};
+use super::{Failure, Judged};
 use crate::{
     diagnose::{
         Cause, Confidence, Evidence, Finding, Stage, Verdict, View,
@@ -119,8 +119,7 @@ impl Judged<'_> {
     }
 
     pub(super) fn refused(&self, view: View<'_>) -> Option<Finding> {
-        let quiet =
-            view.now.since(self.active) >= QUIET + view.limits.median().unwrap_or_default() * 2;
+        let quiet = view.now.since(self.active) >= Self::quiet(view);
         let settled = self.types.values().any(|state| state.settled.is_some());
         let pending = self.types.values().any(|state| state.pending);
         if settled || pending || !(quiet || self.ended.is_some()) {
@@ -179,15 +178,14 @@ impl Judged<'_> {
     }
 
     /// Every answer says that the name does not exist.
-    pub(in crate::diagnose) fn nonexistent(&self, view: View<'_>) -> Option<Finding> {
+    pub(in crate::diagnose) fn nonexistent(&self) -> Option<Finding> {
         let at = self.all_settled()?;
-        let told = view.limits.dns() < at.since(self.first);
         let exists = self
             .types
             .values()
             .any(|state| state.settled.is_some_and(|(_, exists)| exists));
         let servers = self.servers();
-        (!exists && !told && !self.types.values().any(|state| state.timed_out)).then(|| Finding {
+        (!exists).then(|| Finding {
             verdict: Verdict::DnsNxdomain,
             ended: Some(at),
             evidence: evidence(json!({

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Hosts that the accelerator itself can't reach. What it mends within a moment is no stall.
 
+mod findings;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
-
+use self::findings::{finding, verdict};
 use super::{
-    Cause, Confidence, Evidence, Finding, Ledger, Stage, StallSubject, Verdict, View,
-    cause::Explanation,
+    Ledger, StallSubject, View,
     causes::{Causes, Result, Trial},
     limits::OTHER_ADDRESS,
-    words::{count, evidence, ms, time},
 };
 use crate::{
-    kernel::events::{AttemptFailure, MonotonicNanos, OwnHello, Way},
+    kernel::events::{AttemptFailure, MonotonicNanos, Way},
     timeline::{AttemptSeen, Connection},
 };
 
@@ -27,6 +26,10 @@ pub(super) struct Upstreams {
     /// Places in the timeline of attempts that are not over.
     open: BTreeSet<usize>,
     failing: BTreeMap<String, Failing>,
+    /// When a host last let us in, or the last command that waited for it ended.
+    settled: BTreeMap<String, MonotonicNanos>,
+    /// When it did so after it had not for a while: what waits is asked for only now.
+    mended: BTreeMap<String, MonotonicNanos>,
 }
 
 /// A host of which no connection came about since its first failure.
@@ -57,7 +60,7 @@ impl Upstreams {
         for place in over {
             self.open.remove(&place);
             if let Some(attempt) = attempts.get(place) {
-                self.settled(view, place, attempt, causes, ledger);
+                self.ended(view, place, attempt, causes, ledger);
             }
         }
         self.silent(view, ledger);
@@ -74,7 +77,12 @@ impl Upstreams {
         else {
             return false;
         };
-        self.failing.contains_key(host)
+        let just_mended = self
+            .mended
+            .get(host)
+            .is_some_and(|mended| view.now.since(*mended) < view.limits.own_connection(None));
+        just_mended
+            || self.failing.contains_key(host)
             || self.open.iter().any(|place| {
                 let attempt = view.timeline.attempts.get(*place);
                 attempt.is_some_and(|attempt| {
@@ -83,7 +91,7 @@ impl Upstreams {
             })
     }
 
-    fn settled(
+    fn ended(
         &mut self,
         view: View<'_>,
         place: usize,
@@ -94,7 +102,13 @@ impl Upstreams {
         let Some(over) = attempt.over else { return };
         if attempt.open {
             causes.tried(Trial::of_attempt(attempt, Result::Passed));
-            if self.failing.remove(&attempt.host).is_some() {
+            if self.settled.len() < MOST_HOSTS || self.settled.contains_key(&attempt.host) {
+                self.settled.insert(attempt.host.clone(), over);
+            }
+            if let Some(failing) = self.failing.remove(&attempt.host) {
+                if failing.told {
+                    self.mended.insert(attempt.host.clone(), over);
+                }
                 ledger.end(&subject(&attempt.host), over);
             }
             return;
@@ -105,7 +119,7 @@ impl Upstreams {
         if !matches!(failure, AttemptFailure::Other { .. }) {
             causes.tried(Trial::of_attempt(attempt, result(attempt, failure)));
         }
-        if verdict(attempt).is_none() {
+        if verdict(attempt).is_none() || self.is_no_news(attempt) {
             return;
         }
         if self.failing.len() >= MOST_HOSTS && !self.failing.contains_key(&attempt.host) {
@@ -120,6 +134,13 @@ impl Upstreams {
         if failing.told {
             ledger.report(view, finding(view, attempt, failing));
         }
+    }
+
+    /// Since this attempt began, another one passed, or nobody waits any more.
+    fn is_no_news(&self, attempt: &AttemptSeen) -> bool {
+        self.settled
+            .get(&attempt.host)
+            .is_some_and(|settled| *settled >= attempt.began)
     }
 
     /// Those that have been silent for too long, while they are.
@@ -137,6 +158,7 @@ impl Upstreams {
                 || known.is_some_and(|failing| failing.told)
                 || (known.is_none() && self.failing.len() >= MOST_HOSTS)
                 || quicker(view, attempt)
+                || self.is_no_news(attempt)
             {
                 continue;
             }
@@ -152,8 +174,11 @@ impl Upstreams {
 
     /// Those that failed and were not mended: when nothing is under way any more, or when nobody waits any more.
     fn tell(&mut self, view: View<'_>, ledger: &mut Ledger) {
+        if self.failing.is_empty() {
+            return;
+        }
         let over = nobody_waits(view);
-        let open = &self.open;
+        let (open, settled) = (&self.open, &mut self.settled);
         self.failing.retain(|host, failing| {
             let Some(attempt) = view.timeline.attempts.get(failing.last) else {
                 return false;
@@ -172,6 +197,7 @@ impl Upstreams {
             match over.filter(|over| failing.told && *over >= failing.since) {
                 Some(over) => {
                     ledger.end(&subject(host), over);
+                    settled.insert(host.clone(), over);
                     false
                 }
                 None => true,
@@ -241,159 +267,5 @@ fn result(attempt: &AttemptSeen, failure: &AttemptFailure) -> Result {
             on_path: over.since(connected) * 5 < connected.since(attempt.began) * 4,
         },
         _ => Result::NoAnswer { on_path: false },
-    }
-}
-
-fn verdict(attempt: &AttemptSeen) -> Option<Verdict> {
-    let silent = if attempt.connected.is_some() {
-        Verdict::HelloTimeout
-    } else {
-        Verdict::ConnectTimeout
-    };
-    match &attempt.failure {
-        None | Some(AttemptFailure::Silent) => Some(silent),
-        Some(AttemptFailure::Refused) => Some(Verdict::ConnectRefused),
-        Some(AttemptFailure::Unreachable) => Some(Verdict::ConnectUnreachable),
-        Some(AttemptFailure::Reset) => Some(Verdict::HelloReset),
-        Some(AttemptFailure::Closed) => Some(Verdict::HelloClosed),
-        Some(AttemptFailure::Alert { .. }) => Some(Verdict::HelloAlert),
-        Some(AttemptFailure::Untrusted { .. }) => Some(Verdict::HandshakeUntrusted),
-        Some(AttemptFailure::Other { .. }) => None,
-    }
-}
-
-fn stage(verdict: Verdict) -> Stage {
-    match verdict {
-        Verdict::HandshakeUntrusted => Stage::Handshake,
-        Verdict::ConnectTimeout | Verdict::ConnectRefused | Verdict::ConnectUnreachable => {
-            Stage::Connect
-        }
-        _ => Stage::Hello,
-    }
-}
-
-fn finding(view: View<'_>, attempt: &AttemptSeen, failing: &Failing) -> Finding {
-    let verdict = verdict(attempt).unwrap_or(Verdict::HelloTimeout);
-    let waited = attempt.over.unwrap_or(view.now).since(began(attempt));
-    let peer = format!("{} ({})", attempt.host, attempt.remote);
-    let hello = attempt.client_hello.as_ref();
-    let after = format!("{} after our {}", time(waited), words(hello));
-    let story = match &attempt.failure {
-        None | Some(AttemptFailure::Silent) if attempt.connected.is_none() => {
-            format!("no answer to our SYNs in {}", time(waited))
-        }
-        None | Some(AttemptFailure::Silent) => {
-            format!("no answer to our {} in {}", words(hello), time(waited))
-        }
-        Some(AttemptFailure::Refused) => "our connection was refused".to_owned(),
-        Some(AttemptFailure::Unreachable) => "the destination is unreachable for us".to_owned(),
-        Some(AttemptFailure::Reset) => format!("our connection was reset {after}"),
-        Some(AttemptFailure::Closed) => format!("the peer closed our connection {after}"),
-        Some(AttemptFailure::Alert { description }) => {
-            format!("the alert {description} came {after}")
-        }
-        Some(AttemptFailure::Untrusted { issuer, reason, .. }) => {
-            format!(
-                "its certificate, issued by {issuer}, is not trusted by this machine ({reason})"
-            )
-        }
-        Some(AttemptFailure::Other { error }) => error.clone(),
-    };
-    let tries = match failing.tries {
-        0 | 1 => String::new(),
-        tries => format!(" ({})", count(tries, "try").replace("trys", "tries")),
-    };
-    Finding {
-        subject: subject(&attempt.host),
-        pid: view.asks_us_for(&attempt.host).unwrap_or_default(),
-        verdict,
-        stage: stage(verdict),
-        confidence: Confidence::Confirmed,
-        host: Some(attempt.host.clone()),
-        began: failing.since,
-        ended: None,
-        evidence: numbers(attempt, failing, waited),
-        story: format!("{peer}: {story}{tries}"),
-        action: action(verdict, attempt),
-        explanation: interception(attempt),
-    }
-}
-
-fn numbers(attempt: &AttemptSeen, failing: &Failing, waited: std::time::Duration) -> Evidence {
-    let hello = attempt.client_hello.as_ref();
-    let (issuer, reason) = match &attempt.failure {
-        Some(AttemptFailure::Untrusted { issuer, reason, .. }) => (Some(issuer), Some(reason)),
-        _ => (None, None),
-    };
-    let alert = match &attempt.failure {
-        Some(AttemptFailure::Alert { description }) => Some(description),
-        _ => None,
-    };
-    evidence(json!({
-        "seen_by": "gomod-trace",
-        "remote": attempt.remote.to_string(),
-        "tries": failing.tries.max(1),
-        "waited_ms": ms(waited),
-        "connect_ms": attempt.connected.map(|connected| ms(connected.since(attempt.began))),
-        "client_hello_bytes": hello.map(|hello| hello.bytes),
-        "alpn": hello.map(|hello| hello.alpn.clone()),
-        "alert": alert,
-        "issuer": issuer,
-        "reason": reason,
-    }))
-}
-
-/// "`ClientHello` (245 bytes)".
-fn words(hello: Option<&OwnHello>) -> String {
-    hello.map_or_else(
-        || "ClientHello".to_owned(),
-        |hello| {
-            format!(
-                "ClientHello ({} bytes, {})",
-                hello.bytes,
-                hello.alpn.join(" ")
-            )
-        },
-    )
-}
-
-fn action(verdict: Verdict, attempt: &AttemptSeen) -> String {
-    let (host, address) = (&attempt.host, attempt.remote.ip());
-    match verdict {
-        Verdict::HandshakeUntrusted => {
-            "If a proxy of your company inspects TLS, install its CA in the system's bundle or name it in SSL_CERT_FILE; \
-             otherwise find out who answers for that host before going on."
-                .to_owned()
-        }
-        Verdict::ConnectUnreachable => format!(
-            "Check the routes of this machine (`ip route get {address}`) and its firewall, or give another mirror by --mirror."
-        ),
-        Verdict::ConnectTimeout | Verdict::ConnectRefused => format!(
-            "Ask the network team whether port {} of {address} is filtered, or give another mirror by --mirror.",
-            attempt.remote.port(),
-        ),
-        _ => format!(
-            "Run `gomod-trace probe {host}` to find out what is filtered, or give another mirror by --mirror."
-        ),
-    }
-}
-
-/// Our own check saw whose certificate it is.
-fn interception(attempt: &AttemptSeen) -> Option<Explanation> {
-    match &attempt.failure {
-        Some(AttemptFailure::Untrusted {
-            issuer,
-            unknown_authority: true,
-            ..
-        }) => Some(Explanation {
-            cause: Cause::Interception,
-            because: "this machine knows no such authority, so TLS is intercepted on the way, or the host has a private CA"
-                .to_owned(),
-            action: format!(
-                "Ask the network team whether they run \"{issuer}\"; if so, install its CA in the system's bundle or name it in SSL_CERT_FILE."
-            ),
-            evidence: Evidence::new(),
-        }),
-        _ => None,
     }
 }

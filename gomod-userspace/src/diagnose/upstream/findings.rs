@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is said of a host that the accelerator can't reach, with its evidence.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Failing, began, subject};
+use crate::{
+    diagnose::{
+        Cause, Confidence, Evidence, Finding, Stage, Verdict, View,
+        cause::Explanation,
+        words::{count, evidence, ms, time},
+    },
+    kernel::events::{AttemptFailure, OwnHello},
+    timeline::AttemptSeen,
+};
+
+pub(super) fn verdict(attempt: &AttemptSeen) -> Option<Verdict> {
+    let silent = if attempt.connected.is_some() {
+        Verdict::HelloTimeout
+    } else {
+        Verdict::ConnectTimeout
+    };
+    match &attempt.failure {
+        None | Some(AttemptFailure::Silent) => Some(silent),
+        Some(AttemptFailure::Refused) => Some(Verdict::ConnectRefused),
+        Some(AttemptFailure::Unreachable) => Some(Verdict::ConnectUnreachable),
+        Some(AttemptFailure::Reset) => Some(Verdict::HelloReset),
+        Some(AttemptFailure::Closed) => Some(Verdict::HelloClosed),
+        Some(AttemptFailure::Alert { .. }) => Some(Verdict::HelloAlert),
+        Some(AttemptFailure::Untrusted { .. }) => Some(Verdict::HandshakeUntrusted),
+        Some(AttemptFailure::Other { .. }) => None,
+    }
+}
+
+fn stage(verdict: Verdict) -> Stage {
+    match verdict {
+        Verdict::HandshakeUntrusted => Stage::Handshake,
+        Verdict::ConnectTimeout | Verdict::ConnectRefused | Verdict::ConnectUnreachable => {
+            Stage::Connect
+        }
+        _ => Stage::Hello,
+    }
+}
+
+pub(super) fn finding(view: View<'_>, attempt: &AttemptSeen, failing: &Failing) -> Finding {
+    let verdict = verdict(attempt).unwrap_or(Verdict::HelloTimeout);
+    let waited = attempt.over.unwrap_or(view.now).since(began(attempt));
+    let peer = format!("{} ({})", attempt.host, attempt.remote);
+    let hello = attempt.client_hello.as_ref();
+    let after = format!("{} after our {}", time(waited), words(hello));
+    let story = match &attempt.failure {
+        None | Some(AttemptFailure::Silent) if attempt.connected.is_none() => {
+            format!("no answer to our SYNs in {}", time(waited))
+        }
+        None | Some(AttemptFailure::Silent) => {
+            format!("no answer to our {} in {}", words(hello), time(waited))
+        }
+        Some(AttemptFailure::Refused) => "our connection was refused".to_owned(),
+        Some(AttemptFailure::Unreachable) => "the destination is unreachable for us".to_owned(),
+        Some(AttemptFailure::Reset) => format!("our connection was reset {after}"),
+        Some(AttemptFailure::Closed) => format!("the peer closed our connection {after}"),
+        Some(AttemptFailure::Alert { description }) => {
+            format!("the alert {description} came {after}")
+        }
+        Some(AttemptFailure::Untrusted { issuer, reason, .. }) => {
+            format!(
+                "its certificate, issued by {issuer}, is not trusted by this machine ({reason})"
+            )
+        }
+        Some(AttemptFailure::Other { error }) => error.clone(),
+    };
+    let tries = match failing.tries {
+        0 | 1 => String::new(),
+        tries => format!(" ({})", count(tries, "try").replace("trys", "tries")),
+    };
+    Finding {
+        subject: subject(&attempt.host),
+        pid: view.asks_us_for(&attempt.host).unwrap_or_default(),
+        verdict,
+        stage: stage(verdict),
+        confidence: Confidence::Confirmed,
+        host: Some(attempt.host.clone()),
+        began: failing.since,
+        ended: None,
+        evidence: numbers(attempt, failing, waited),
+        story: format!("{peer}: {story}{tries}"),
+        action: action(verdict, attempt),
+        explanation: interception(attempt),
+    }
+}
+
+fn numbers(attempt: &AttemptSeen, failing: &Failing, waited: Duration) -> Evidence {
+    let hello = attempt.client_hello.as_ref();
+    let (issuer, reason) = match &attempt.failure {
+        Some(AttemptFailure::Untrusted { issuer, reason, .. }) => (Some(issuer), Some(reason)),
+        _ => (None, None),
+    };
+    let alert = match &attempt.failure {
+        Some(AttemptFailure::Alert { description }) => Some(description),
+        _ => None,
+    };
+    evidence(json!({
+        "seen_by": "gomod-trace",
+        "remote": attempt.remote.to_string(),
+        "tries": failing.tries.max(1),
+        "waited_ms": ms(waited),
+        "connect_ms": attempt.connected.map(|connected| ms(connected.since(attempt.began))),
+        "client_hello_bytes": hello.map(|hello| hello.bytes),
+        "alpn": hello.map(|hello| hello.alpn.clone()),
+        "alert": alert,
+        "issuer": issuer,
+        "reason": reason,
+    }))
+}
+
+/// "`ClientHello` (245 bytes)".
+fn words(hello: Option<&OwnHello>) -> String {
+    hello.map_or_else(
+        || "ClientHello".to_owned(),
+        |hello| {
+            format!(
+                "ClientHello ({} bytes, {})",
+                hello.bytes,
+                hello.alpn.join(" ")
+            )
+        },
+    )
+}
+
+fn action(verdict: Verdict, attempt: &AttemptSeen) -> String {
+    let (host, address) = (&attempt.host, attempt.remote.ip());
+    match verdict {
+        Verdict::HandshakeUntrusted => {
+            "If a proxy of your company inspects TLS, install its CA in the system's bundle or name it in SSL_CERT_FILE; \
+             otherwise find out who answers for that host before going on."
+                .to_owned()
+        }
+        Verdict::ConnectUnreachable => format!(
+            "Check the routes of this machine (`ip route get {address}`) and its firewall, or give another mirror by --mirror."
+        ),
+        Verdict::ConnectTimeout | Verdict::ConnectRefused => format!(
+            "Ask the network team whether port {} of {address} is filtered, or give another mirror by --mirror.",
+            attempt.remote.port(),
+        ),
+        _ => format!(
+            "Run `gomod-trace probe {host}` to find out what is filtered, or give another mirror by --mirror."
+        ),
+    }
+}
+
+/// Our own check saw whose certificate it is.
+fn interception(attempt: &AttemptSeen) -> Option<Explanation> {
+    match &attempt.failure {
+        Some(AttemptFailure::Untrusted {
+            issuer,
+            unknown_authority: true,
+            ..
+        }) => Some(Explanation {
+            cause: Cause::Interception,
+            because: "no authority that this machine knows has signed it, so TLS is intercepted on the way, or the host has a private CA"
+                .to_owned(),
+            action: format!(
+                "Ask the network team whether they run \"{issuer}\"; if so, install its CA in the system's bundle or name it in SSL_CERT_FILE."
+            ),
+            evidence: Evidence::new(),
+        }),
+        _ => None,
+    }
+}
