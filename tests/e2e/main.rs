@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics on failure")]
 
 mod accelerate;
+mod causes;
 mod faults;
 mod harness;
 mod identity;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     arguments.test_threads = arguments.test_threads.or(Some(THREADS));
     // The longest come first.
     let trials = [
+        causes::trials(),
         faults::trials(),
         probe::trials(),
         names::trials(),

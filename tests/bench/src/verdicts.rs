@@ -1,32 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `gomod-bench verdicts`: known faults, and what a probe says of them, over distances and losses.
+//! `gomod-bench verdicts`: known faults, and what is said of them, over distances and losses: by a probe, by a run that
+//! only observes, and by one that carries the traffic.
 
 mod confusion;
+mod passive;
+mod passive_truth;
+mod probe;
 mod truth;
 
 use std::{
+    collections::BTreeMap,
     env, fs,
-    path::PathBuf,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
-use clap::Args;
-use gomod_lab::{Lab, PROXY, units};
-use serde_json::Value;
+use clap::{Args, ValueEnum};
+use gomod_lab::{Lab, units};
+use serde_json::{Map, Value};
 
 use self::{
-    confusion::Confusion,
+    confusion::{Answer, Confusion},
+    passive_truth::{PASSIVE, Passive, Way},
     truth::{TRUTHS, Truth},
 };
 
 /// Options of `verdicts`.
 #[derive(Args, Debug, Clone, PartialEq)]
 pub(crate) struct Options {
-    /// Probes of each fault at each distance and loss.
+    /// Experiments with each fault at each distance and loss.
     #[arg(long, value_name = "N", default_value_t = 5)]
     repeat: u32,
     /// Round-trip times.
@@ -38,21 +43,102 @@ pub(crate) struct Options {
     /// Only faults whose name begins so.
     #[arg(long, value_name = "NAME")]
     fault: Option<String>,
-    /// Probes at once; each waits most of its time.
+    /// Whose verdicts.
+    #[arg(
+        long,
+        value_name = "WHOSE",
+        value_delimiter = ',',
+        default_value = "probe,observed,carried"
+    )]
+    of: Vec<Whose>,
+    /// Experiments at once; each waits most of its time.
     #[arg(long, value_name = "N", default_value_t = 6)]
     at_once: usize,
-    /// Write every verdict of every probe to FILE, as JSON.
+    /// Seed of the first repetition's losses; each further one counts on.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Write every verdict of every experiment to FILE, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// One probe to be made.
+/// Who says something of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Whose {
+    /// `gomod-trace probe`.
+    Probe,
+    /// `gomod-trace run --observe`.
+    Observed,
+    /// `gomod-trace run`.
+    Carried,
+}
+
+impl Whose {
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Probe => "probes",
+            Self::Observed => "observed runs",
+            Self::Carried => "carried runs",
+        }
+    }
+}
+
+/// The network of one experiment.
 #[derive(Debug, Clone, Copy)]
-struct Trial {
-    truth: &'static Truth,
+struct Network {
     rtt: Duration,
     loss: f64,
     seed: u64,
+}
+
+impl Network {
+    fn lab(self, faults: &[&str], nameservers: u8) -> Result<Lab> {
+        let mut builder = Lab::builder()
+            .rtt(self.rtt)
+            .loss(self.loss)
+            .seed(self.seed)
+            .nameservers(nameservers);
+        for fault in faults {
+            builder = builder.fault(fault.parse::<gomod_lab::Fault>()?);
+        }
+        Ok(builder.start()?)
+    }
+}
+
+/// What is done on it.
+#[derive(Debug, Clone, Copy)]
+enum Experiment {
+    Probe(&'static Truth),
+    Passive(&'static Passive),
+}
+
+impl Experiment {
+    fn all() -> impl Iterator<Item = Self> {
+        let probes = TRUTHS.iter().map(Self::Probe);
+        probes.chain(PASSIVE.iter().map(Self::Passive))
+    }
+
+    fn whose(self) -> Whose {
+        match self {
+            Self::Probe(_) => Whose::Probe,
+            Self::Passive(truth) if truth.way == Way::Observed => Whose::Observed,
+            Self::Passive(_) => Whose::Carried,
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Probe(truth) => truth.name(),
+            Self::Passive(truth) => truth.name(),
+        }
+    }
+
+    fn run(self, agent: &Path, network: Network) -> Result<Answer> {
+        match self {
+            Self::Probe(truth) => probe::run(agent, truth, network),
+            Self::Passive(truth) => passive::run(agent, truth, network),
+        }
+    }
 }
 
 /// Measures, prints, and says whether the goals are met: no wrong cause, 95 of 100 right.
@@ -66,48 +152,34 @@ pub(crate) fn measure(options: &Options) -> Result<bool> {
             agent.display()
         );
     }
-    let mut trials = Vec::new();
-    for seed in 1..=u64::from(options.repeat) {
-        for &rtt in &options.rtt {
-            for &loss in &options.loss {
-                for truth in TRUTHS {
-                    let chosen = options
-                        .fault
-                        .as_ref()
-                        .is_none_or(|name| truth.name().starts_with(name.as_str()));
-                    if chosen {
-                        trials.push(Trial {
-                            truth,
-                            rtt,
-                            loss,
-                            seed,
-                        });
-                    }
-                }
-            }
-        }
-    }
-    if trials.is_empty() {
+    let mut experiments = planned(options);
+    if experiments.is_empty() {
         bail!("no fault is named so; `gomod-lab faults` lists them, and `none` is none");
     }
-    let all = trials.len();
+    let all = experiments.len();
     // Taken from the end.
-    trials.reverse();
-    let queue = Mutex::new(trials);
-    let confusion = Mutex::new(Confusion::default());
+    experiments.reverse();
+    let queue = Mutex::new(experiments);
+    let confusions = Mutex::new(BTreeMap::<Whose, Confusion>::new());
     let failure = Mutex::new(None);
     thread::scope(|scope| {
         for _ in 0..options.at_once.max(1) {
             scope.spawn(|| {
                 loop {
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                    let Some(trial) = next else { return };
-                    match probe(&agent, trial) {
-                        Ok(report) => {
-                            let mut confusion =
-                                confusion.lock().unwrap_or_else(PoisonError::into_inner);
-                            confusion.add(trial.truth, trial.rtt, trial.loss, &report);
-                            eprint!("\r{} of {all}", confusion.count());
+                    let Some((experiment, network)) = next else {
+                        return;
+                    };
+                    match experiment.run(&agent, network) {
+                        Ok(answer) => {
+                            let mut confusions =
+                                confusions.lock().unwrap_or_else(PoisonError::into_inner);
+                            confusions
+                                .entry(experiment.whose())
+                                .or_default()
+                                .add(&answer);
+                            let done: u32 = confusions.values().map(Confusion::count).sum();
+                            eprint!("\r{done} of {all}");
                         }
                         Err(error) => {
                             queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -122,65 +194,42 @@ pub(crate) fn measure(options: &Options) -> Result<bool> {
     if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }
-    let confusion = confusion
+    let confusions = confusions
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
-    print!("{}", confusion.text());
+    for (whose, confusion) in &confusions {
+        println!("{}", confusion.text(whose.plural()));
+    }
     if let Some(path) = &options.json {
-        fs::write(path, format!("{:#}\n", confusion.json()))
+        let document: Map<String, Value> = confusions
+            .iter()
+            .map(|(whose, confusion)| (whose.plural().replace(' ', "_"), confusion.json()))
+            .collect();
+        fs::write(path, format!("{:#}\n", Value::Object(document)))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(confusion.meets_goals())
+    Ok(confusions.values().all(Confusion::meets_goals))
 }
 
-/// A lab with the fault, and the verdicts of a probe in it.
-fn probe(agent: &std::path::Path, trial: Trial) -> Result<Vec<Value>> {
-    let mut builder = Lab::builder()
-        .rtt(trial.rtt)
-        .loss(trial.loss)
-        .seed(trial.seed)
-        .nameservers(trial.truth.nameservers);
-    for fault in trial.truth.faults {
-        builder = builder.fault(fault.parse::<gomod_lab::Fault>()?);
-    }
-    let lab = builder.start()?;
-    let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let json = directory.path().join("probe.json");
-    let mut command: Command = lab.command(agent);
-    command
-        .args(["probe", PROXY, "--quiet", "--json"])
-        .arg(&json)
-        .env_remove("HTTPS_PROXY")
-        .env_remove("https_proxy")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
-    if trial.truth.transfers {
-        command.args(["--path", &zip_of(&lab)]);
-    }
-    let output = command.output().context("cannot start gomod-trace")?;
-    let text = fs::read(&json).with_context(|| {
-        format!(
-            "{}: no report: {}",
-            trial.truth.name(),
-            String::from_utf8_lossy(&output.stderr)
-        )
-    })?;
-    let report: Value = serde_json::from_slice(&text).context("the report is no JSON")?;
-    Ok(report["hosts"][0]["verdicts"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default())
-}
-
-/// Path of a zip at the module proxy, upper case escaped as its protocol asks.
-fn zip_of(lab: &Lab) -> String {
-    let module = &lab.modules()[0];
-    let mut path = String::from("/");
-    for letter in module.path.chars() {
-        if letter.is_ascii_uppercase() {
-            path.push('!');
+fn planned(options: &Options) -> Vec<(Experiment, Network)> {
+    let chosen: Vec<Experiment> = Experiment::all()
+        .filter(|experiment| options.of.contains(&experiment.whose()))
+        .filter(|experiment| {
+            let begins = |name: &String| experiment.name().starts_with(name.as_str());
+            options.fault.as_ref().is_none_or(begins)
+        })
+        .collect();
+    let mut planned = Vec::new();
+    for seed in (options.seed..).take(options.repeat as usize) {
+        for &rtt in &options.rtt {
+            for &loss in &options.loss {
+                for experiment in &chosen {
+                    // Each loses other packets than the one before.
+                    let seed = seed * 10_000 + planned.len() as u64;
+                    planned.push((*experiment, Network { rtt, loss, seed }));
+                }
+            }
         }
-        path.push(letter.to_ascii_lowercase());
     }
-    format!("{path}/@v/{}.zip", module.version)
+    planned
 }

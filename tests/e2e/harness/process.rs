@@ -53,6 +53,13 @@ impl Running {
         }
     }
 
+    /// Sends a signal to all that it started, as a terminal does.
+    pub(crate) fn signal_group(&mut self, signal: Signal) {
+        if self.ended().is_none() {
+            killpg(self.id(), signal).unwrap();
+        }
+    }
+
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
             self.status = self.child.try_wait().unwrap();
