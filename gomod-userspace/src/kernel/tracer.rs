@@ -19,6 +19,7 @@ use super::{
     module_files::ModuleFiles,
     mounts,
     names::NameRedirector,
+    priority::run_before_others,
     processes::{self, Processes},
     programs::{self, Missing, Redirected},
     redirect::{self, NearEnds, Redirector},
@@ -32,9 +33,6 @@ const SAMPLE: Duration = Duration::from_millis(100);
 /// Most records taken from the ring in one go, so that samples and timers get their turn under load, and a burst takes
 /// little memory outside the ring.
 const BATCH: usize = 1_024;
-
-/// The lowest nice value there is (setpriority(2)).
-const HIGHEST_PRIORITY: i32 = -20;
 
 /// What can be chosen.
 #[derive(Clone, Copy, Debug, Default)]
@@ -131,9 +129,7 @@ impl Tracer {
     ///
     /// `CAP_SYS_NICE`; without it, a busy machine may lose records, which are counted.
     pub fn run_before_others(&self) {
-        if let Err(error) = rustix::process::setpriority_process(None, HIGHEST_PRIORITY) {
-            tracing::info!(%error, "setpriority refused: events may be lost on a busy machine");
-        }
+        run_before_others();
     }
 
     /// The next events in the order of their times; empty when a sampling period went by without any. Safe to cancel.

@@ -21,7 +21,9 @@ mod race;
 pub mod resolv_conf;
 mod resolver;
 mod server;
+mod serving;
 pub mod stub;
+mod telling;
 pub mod told;
 
 #[cfg(test)]
@@ -30,7 +32,9 @@ mod tests;
 pub use dns_server::{DnsServer, InvalidDnsServer};
 pub use names::{LookupError, Names, Statistics};
 pub use resolv_conf::ResolvConf;
-pub use stub::{Endpoint, Serving, Stub, StubError, StubOptions};
+pub use serving::Serving;
+pub use stub::{Endpoint, Stub, StubError, StubOptions, runtime};
+pub use telling::Account;
 pub use told::{
     AnswerSource, Answered, ClientTransport, ExchangeOutcome, Exchanged, Told, UpstreamTransport,
 };

@@ -14,7 +14,8 @@ use super::cache::{Cache, Kept};
 use super::question::{Key, Question};
 use super::race::race;
 use super::server::{Asker, Group};
-use super::told::{AnswerSource, Teller};
+use super::telling::Teller;
+use super::told::AnswerSource;
 
 /// Silence for so long makes an expired answer better than none: less than anybody notices, and time for the
 /// nameservers to be asked more than once.

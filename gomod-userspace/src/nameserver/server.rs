@@ -16,7 +16,8 @@ use super::dns_server::DnsServer;
 use super::exchange::{self, Https, Tls, random_id};
 use super::health::Health;
 use super::question::Question;
-use super::told::{ExchangeOutcome, Exchanged, Teller, Told, UpstreamTransport, now};
+use super::telling::Teller;
+use super::told::{ExchangeOutcome, Exchanged, Told, UpstreamTransport, now};
 use crate::kernel::events::MonotonicNanos;
 
 /// A connection with TLS takes some round trips before the first answer.

@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The stub: one loopback endpoint for each nameserver, by UDP and TCP.
+//! The stub: one loopback endpoint for each nameserver, by UDP and TCP, bound and not yet at work.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::RootCertStore;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::runtime::{self, Runtime};
 
 use super::dns_server::DnsServer;
-use super::endpoint::{self, Bounds, Shared};
-use super::names::Names;
-use super::resolver::Resolver;
-use super::server::{Group, Server};
-use super::told::{Teller, Told};
+use super::serving::Serving;
+use super::telling::{Account, Teller};
 
 /// How often a port that is free for UDP is looked for until one is free for TCP too.
 const PORT_ATTEMPTS: usize = 32;
@@ -37,6 +31,8 @@ pub struct StubOptions {
     pub prewarmed: usize,
     /// Events on their way to the timeline.
     pub events: usize,
+    /// What each thread that the stub makes does first.
+    pub begin_thread: fn(),
 }
 
 impl Default for StubOptions {
@@ -49,6 +45,7 @@ impl Default for StubOptions {
             connections: 64,
             prewarmed: 128,
             events: 4096,
+            begin_thread: || (),
         }
     }
 }
@@ -73,7 +70,7 @@ pub enum StubError {
         /// What the kernel said.
         error: io::Error,
     },
-    /// The runtime would not take a socket.
+    /// The runtime would not take a socket, or the kernel gave no thread.
     #[error("cannot serve DNS on {address}: {error}; use --no-dns, which leaves DNS alone")]
     Serve {
         /// The address.
@@ -85,10 +82,10 @@ pub enum StubError {
 
 /// The sockets of one endpoint.
 #[derive(Debug)]
-struct Bound {
-    endpoint: Endpoint,
-    udp: UdpSocket,
-    tcp: TcpListener,
+pub(super) struct Bound {
+    pub(super) endpoint: Endpoint,
+    pub(super) udp: UdpSocket,
+    pub(super) tcp: TcpListener,
 }
 
 /// Bound and not yet serving.
@@ -97,26 +94,6 @@ pub struct Stub {
     bound: Vec<Bound>,
     servers: Vec<SocketAddr>,
     options: StubOptions,
-}
-
-/// Serving goes on as long as this lives.
-#[derive(Debug)]
-pub struct Serving {
-    served: Vec<Served>,
-    names: Arc<Names>,
-    resolver: Arc<Resolver>,
-    /// All that have been asked for so far: what is known of their health stays known.
-    servers: Vec<(SocketAddr, Arc<Server>)>,
-    upstream: Option<Arc<Server>>,
-    bounds: Bounds,
-    tasks: JoinSet<()>,
-}
-
-/// An endpoint at work.
-#[derive(Debug)]
-struct Served {
-    endpoint: Endpoint,
-    shared: Arc<Shared>,
 }
 
 impl Stub {
@@ -139,155 +116,32 @@ impl Stub {
         self.bound.iter().map(|bound| bound.endpoint).collect()
     }
 
-    /// Answers on the current tokio runtime. What is asked and answered comes out of the receiver.
+    /// Answers, on threads of its own and on the current tokio runtime, which is best one of [`runtime`]. What was done
+    /// comes out of the account.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn serve(self) -> Result<(Serving, mpsc::Receiver<Told>), StubError> {
-        let Self {
-            bound,
-            servers: list,
-            options,
-        } = self;
-        let (teller, told) = Teller::new(options.events);
-        let upstream = options
-            .upstream
-            .map(|server| Arc::new(Server::new(server, options.roots)));
-        let empty = Group {
-            generation: 0,
-            servers: Vec::new(),
-        };
-        let resolver = Arc::new(Resolver::new(
-            empty,
-            teller,
-            options.cache_bytes,
-            options.questions,
-        ));
-        let mut serving = Serving {
-            served: Vec::new(),
-            names: Arc::new(Names::new(Arc::clone(&resolver), options.prewarmed)),
-            resolver,
-            servers: Vec::new(),
-            upstream,
-            bounds: Bounds::new(options.questions, options.connections),
-            tasks: JoinSet::new(),
-        };
-        serving.turn_to(&list);
-        for bound in bound {
-            serving.serve(bound)?;
-        }
-        Ok((serving, told))
+    pub fn serve(self) -> Result<(Serving, Account), StubError> {
+        let (teller, account) = Teller::new(self.options.events);
+        let serving = Serving::begin(self.bound, &self.servers, self.options, teller)?;
+        Ok((serving, account))
     }
 }
 
-impl Serving {
-    /// Which nameserver is answered for where, those of earlier lists included: a process may not have read the new
-    /// one yet.
-    pub fn endpoints(&self) -> Vec<Endpoint> {
-        self.served.iter().map(|served| served.endpoint).collect()
-    }
-
-    /// resolv.conf has changed: from now on these are asked, in this order as long as nothing better is known. What an
-    /// earlier list's servers said is forgotten, as it may speak of another network. Gives the endpoints that are new.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    pub fn add_servers(&mut self, servers: &[SocketAddr]) -> Result<Vec<Endpoint>, StubError> {
-        self.turn_to(servers);
-        let mut new = Vec::new();
-        for server in servers {
-            if !self.endpoints().iter().any(|known| known.server == *server)
-                && let Some(bound) = bind_for(*server)?
-            {
-                new.push(bound.endpoint);
-                self.serve(bound)?;
-            }
-        }
-        Ok(new)
-    }
-
-    /// The names, for those who ask from inside.
-    pub fn names(&self) -> Arc<Names> {
-        Arc::clone(&self.names)
-    }
-
-    /// Time since the quietest endpoint showed life. Past a second or so queries should go to the real servers.
-    pub fn quiet_for(&self) -> Duration {
-        self.served
-            .iter()
-            .map(|served| served.shared.life.quiet_for())
-            .max()
-            .unwrap_or_default()
-    }
-
-    /// Events that found no room on their way out.
-    pub fn events_lost(&self) -> u64 {
-        self.resolver.teller.lost()
-    }
-
-    /// Makes `list` the newest: endpoints of its servers ask among them, those of others as before.
-    fn turn_to(&mut self, list: &[SocketAddr]) {
-        let servers = match &self.upstream {
-            Some(upstream) => vec![Arc::clone(upstream)],
-            None => list.iter().map(|server| self.server(*server)).collect(),
-        };
-        let generation = self.resolver.group().generation + 1;
-        let group = Arc::new(Group {
-            generation,
-            servers,
-        });
-        self.resolver.set_group(Arc::clone(&group));
-        for served in &self.served {
-            if list.contains(&served.endpoint.server) {
-                served.shared.set_group(Arc::clone(&group));
-            }
-        }
-    }
-
-    fn server(&mut self, address: SocketAddr) -> Arc<Server> {
-        if let Some((_, known)) = self.servers.iter().find(|(known, _)| *known == address) {
-            return Arc::clone(known);
-        }
-        let server = Arc::new(Server::plain(address));
-        self.servers.push((address, Arc::clone(&server)));
-        server
-    }
-
-    fn serve(&mut self, bound: Bound) -> Result<(), StubError> {
-        let Bound { endpoint, udp, tcp } = bound;
-        let failed = |error| StubError::Serve {
-            address: endpoint.stub,
-            error,
-        };
-        let udp = tokio::net::UdpSocket::from_std(udp).map_err(failed)?;
-        let tcp = tokio::net::TcpListener::from_std(tcp).map_err(failed)?;
-        let passed_to = match &self.upstream {
-            Some(upstream) => Arc::clone(upstream),
-            None => self.server(endpoint.server),
-        };
-        let shared = Arc::new(Shared::new(
-            endpoint.server,
-            passed_to,
-            Arc::clone(&self.resolver),
-            &self.bounds,
-        ));
-        self.tasks
-            .spawn(endpoint::udp::serve(udp, Arc::clone(&shared)));
-        self.tasks
-            .spawn(endpoint::tcp::serve(tcp, Arc::clone(&shared)));
-        self.served.push(Served { endpoint, shared });
-        Ok(())
-    }
+/// A runtime to serve on: of its own, so that it answers however busy the rest is.
+///
+/// `begin` is what its thread does first.
+pub fn runtime(begin: fn()) -> io::Result<Runtime> {
+    runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("nameserver")
+        .on_thread_start(begin)
+        .enable_all()
+        .build()
 }
 
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // The endpoints' tasks end with their set; the names may live on.
-        self.names.cool();
-    }
-}
-
-fn bind_for(server: SocketAddr) -> Result<Option<Bound>, StubError> {
+/// `None` on a machine without IPv6, for a server that is reached by it.
+pub(super) fn bind_for(server: SocketAddr) -> Result<Option<Bound>, StubError> {
     let loopback = match server {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
@@ -309,7 +163,6 @@ fn bind(server: SocketAddr, loopback: SocketAddr) -> io::Result<Bound> {
         let stub = udp.local_addr()?;
         match TcpListener::bind(stub) {
             Ok(tcp) => {
-                udp.set_nonblocking(true)?;
                 tcp.set_nonblocking(true)?;
                 return Ok(Bound {
                     endpoint: Endpoint { server, stub },

@@ -2,12 +2,9 @@
 //! What was asked and answered, for the timeline.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::mpsc;
 
 use crate::kernel::events::MonotonicNanos;
 
@@ -130,70 +127,8 @@ pub enum ExchangeOutcome {
     },
 }
 
-/// The sending end: never waits, and counts what found no room.
-#[derive(Clone, Debug)]
-pub(super) struct Teller {
-    sender: mpsc::Sender<Told>,
-    lost: Arc<AtomicU64>,
-}
-
-impl Teller {
-    pub(super) fn new(capacity: usize) -> (Self, mpsc::Receiver<Told>) {
-        let (sender, receiver) = mpsc::channel(capacity.max(1));
-        let lost = Arc::default();
-        (Self { sender, lost }, receiver)
-    }
-
-    pub(super) fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
-    }
-
-    /// Makes the record only if there is room for it.
-    pub(super) fn tell(&self, told: impl FnOnce() -> Told) {
-        match self.sender.try_reserve() {
-            Ok(room) => room.send(told()),
-            Err(_) => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-}
-
 /// `CLOCK_MONOTONIC`, the clock of the kernel's events.
 pub(super) fn now() -> MonotonicNanos {
     let now = clock_gettime(ClockId::Monotonic);
     MonotonicNanos((now.tv_sec as u64) * 1_000_000_000 + now.tv_nsec as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_finds_no_room_is_counted_and_nobody_waits() {
-        let (teller, mut told) = Teller::new(1);
-        let exchanged = |attempt| {
-            Told::Exchanged(Exchanged {
-                server: "127.0.0.53:53".to_owned(),
-                transport: UpstreamTransport::Udp,
-                name: "example.org".to_owned(),
-                qtype: "A".to_owned(),
-                attempt,
-                sent_at: now(),
-                outcome: ExchangeOutcome::Silent {
-                    waited: Duration::from_secs(1),
-                    given_up: true,
-                },
-            })
-        };
-        for attempt in 1..=3 {
-            teller.tell(|| exchanged(attempt));
-        }
-        assert_eq!(teller.lost(), 2);
-        let Ok(Told::Exchanged(first)) = told.try_recv() else {
-            panic!("nothing was told")
-        };
-        assert_eq!(first.attempt, 1);
-        assert!(told.try_recv().is_err());
-    }
 }

@@ -13,10 +13,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use rustls::RootCertStore;
-use tokio::{
-    runtime::Runtime,
-    sync::{mpsc, watch},
-};
+use tokio::{runtime::Runtime, sync::watch};
 
 use super::accelerate::{Learned, trusted};
 use crate::{
@@ -24,16 +21,16 @@ use crate::{
     kernel::{
         Heartbeat, NameRedirector, Tracer,
         events::{Event, EventKind, Pid},
-        netns_cookie,
+        netns_cookie, run_before_others,
     },
     launch::{Invoker, TrustStore},
-    nameserver::{DnsServer, Names, ResolvConf, Serving, Stub, StubOptions, Told, resolv_conf},
+    nameserver::{
+        self, Account, DnsServer, Names, ResolvConf, Serving, Stub, StubOptions, resolv_conf,
+    },
 };
 
 /// Past this long without a sign of life of the stub, questions go to the nameservers themselves.
 const QUIET: Duration = Duration::from_secs(1);
-/// Most things told in one go.
-const BATCH: usize = 256;
 
 /// What the command line says of DNS.
 #[derive(Args, Debug)]
@@ -64,7 +61,7 @@ pub(super) struct NameService {
     /// `None` once it is being dropped.
     runtime: Option<Runtime>,
     serving: Serving,
-    told: mpsc::Receiver<Told>,
+    account: Account,
     redirector: NameRedirector,
     heartbeat: Heartbeat,
     netns: u64,
@@ -89,19 +86,14 @@ impl NameService {
         let options = StubOptions {
             upstream: arguments.dns.clone(),
             roots: roots(arguments.dns.as_ref(), invoker)?,
+            begin_thread,
             ..StubOptions::default()
         };
         let stub = Stub::bind(&conf.current().nameservers, options)?;
         let (changed, current) = watch::channel(conf.current().clone());
-        // Of its own: it shall answer however busy the rest is.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("nameserver")
-            .on_thread_start(super::preamble::drop_privileges)
-            .enable_all()
-            .build()?;
+        let runtime = nameserver::runtime(begin_thread)?;
         let guard = runtime.enter();
-        let (serving, told) = stub.serve()?;
+        let (serving, account) = stub.serve()?;
         let netns = netns_cookie(std::net::UdpSocket::bind((
             std::net::Ipv4Addr::LOCALHOST,
             0,
@@ -111,7 +103,7 @@ impl NameService {
         let mut service = Self {
             runtime: Some(runtime),
             serving,
-            told,
+            account,
             redirector,
             heartbeat,
             netns,
@@ -152,15 +144,14 @@ impl NameService {
 
     /// The next things that the stub did. Follows resolv.conf meanwhile. Safe to cancel.
     pub(super) async fn next(&mut self) -> Vec<Event> {
-        let mut told = Vec::new();
         loop {
             tokio::select! {
-                count = self.told.recv_many(&mut told, BATCH) => {
-                    if count == 0 {
+                told = self.account.next() => {
+                    if told.is_empty() {
                         // It will not tell anything any more.
                         return std::future::pending().await;
                     }
-                    return told.drain(..).filter_map(told::event).collect();
+                    return told.into_iter().filter_map(told::event).collect();
                 }
                 Ok(()) = self.conf.changed() => self.follow(),
             }
@@ -213,10 +204,8 @@ impl NameService {
     pub(super) fn finish(mut self) -> Vec<Event> {
         // The cgroup goes away next, so that a failure has no consequence.
         let _ = self.redirector.stop();
-        let mut events = Vec::new();
-        while let Ok(told) = self.told.try_recv() {
-            events.extend(told::event(told));
-        }
+        let last = self.account.rest().into_iter();
+        let mut events: Vec<Event> = last.filter_map(told::event).collect();
         let count = self.serving.events_lost();
         if count > 0 {
             events.push(Event {
@@ -236,6 +225,12 @@ impl Drop for NameService {
             runtime.shutdown_background();
         }
     }
+}
+
+/// What threads that answer do first: their delay is everybody's, and they need no privileges.
+fn begin_thread() {
+    run_before_others();
+    super::preamble::drop_privileges();
 }
 
 /// Looks at resolv.conf until nobody wants to know any more.

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One nameserver's endpoint: queries come in by UDP and TCP, answers go out in its name.
 
+mod life;
 pub(super) mod tcp;
 pub(super) mod udp;
 
+pub(super) use life::Life;
+
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 use super::answer::{Answer, rcode_of};
 use super::question::Question;
 use super::resolver::{Counters, Resolved, Resolver};
 use super::server::{Group, Server};
-use super::told::{AnswerSource, Answered, ClientTransport, Teller, Told, now};
+use super::telling::Teller;
+use super::told::{AnswerSource, Answered, ClientTransport, Told, now};
 use crate::kernel::events::MonotonicNanos;
 
 /// What both ways in share.
@@ -36,38 +37,8 @@ pub(super) struct Shared {
     pub(super) passing: Arc<Semaphore>,
     /// Client TCP connections.
     pub(super) connections: Arc<Semaphore>,
-    /// Signs of life.
+    /// Of the thread that reads datagrams.
     pub(super) life: Life,
-}
-
-/// When a loop last showed life.
-#[derive(Debug)]
-pub(super) struct Life {
-    started: Instant,
-    /// Milliseconds from `started`.
-    beat: AtomicU64,
-}
-
-impl Life {
-    /// How often there is one at least.
-    pub(super) const BEAT: Duration = Duration::from_millis(250);
-
-    pub(super) fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            beat: AtomicU64::new(0),
-        }
-    }
-
-    pub(super) fn beat(&self) {
-        let since = self.started.elapsed().as_millis() as u64;
-        self.beat.store(since, Ordering::Relaxed);
-    }
-
-    pub(super) fn quiet_for(&self) -> Duration {
-        let beat = Duration::from_millis(self.beat.load(Ordering::Relaxed));
-        self.started.elapsed().saturating_sub(beat)
-    }
 }
 
 /// A client's message, and when it came.

@@ -2,11 +2,12 @@
 //! Datagrams of clients.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::thread;
 
-use tokio::net::UdpSocket;
-use tokio::time::{sleep, timeout};
+use rustix::net::{SendFlags, Shutdown};
+use tokio::runtime::Handle;
 
 use super::super::question::{Asked, Question};
 use super::super::told::ClientTransport;
@@ -14,90 +15,123 @@ use super::{Client, Life, Shared};
 
 /// The longest datagram.
 const MAX_LEN: usize = 65_535;
-/// Datagrams read in a row before others get their turn on the runtime.
-const BURST: usize = 64;
 
-/// Answers what comes in, without end. What is known is answered right here; the rest is waited for elsewhere.
-pub(in super::super) async fn serve(socket: UdpSocket, shared: Arc<Shared>) {
-    let socket = Arc::new(socket);
-    let mut buffer = vec![0; MAX_LEN];
-    let mut out = Vec::with_capacity(MAX_LEN);
-    loop {
-        shared.life.beat();
-        match timeout(Life::BEAT, socket.readable()).await {
-            // Nothing came: the beat was all.
-            Err(_) => continue,
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!("DNS endpoint of {}: {error}; trying again", shared.server);
-                sleep(Life::BEAT).await;
-            }
-        }
-        for _ in 0..BURST {
-            match socket.try_recv_from(&mut buffer) {
-                Ok((len, client)) => take(&socket, &shared, &buffer[..len], client, &mut out),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // The kernel tells of an earlier answer that nobody took.
-                Err(error) => tracing::debug!("DNS endpoint of {}: {error}", shared.server),
-            }
-        }
-        tokio::task::yield_now().await;
-    }
+/// An endpoint's datagrams.
+///
+/// They have a thread of their own, for which an answer that is known costs the two system calls that it must, and
+/// nobody is woken but the client. By way of a runtime it was seven, and another thread's turn.
+#[derive(Debug)]
+pub(in super::super) struct Datagrams {
+    socket: UdpSocket,
+    shared: Arc<Shared>,
+    /// Waits for what is not known.
+    runtime: Handle,
 }
 
-fn take(
-    socket: &Arc<UdpSocket>,
-    shared: &Arc<Shared>,
-    message: &[u8],
-    address: SocketAddr,
-    out: &mut Vec<u8>,
-) {
-    let client = Client::new(address, ClientTransport::Udp);
-    match Asked::read(message) {
-        Asked::Question(question) => {
-            if let Some(known) = shared.known(&question) {
-                shared.write(&client, &question, &known, out);
-                // A full buffer loses datagrams as any network does.
-                if socket.try_send_to(out, address).is_ok() {
-                    shared.tell(&client, &question, &known);
+impl Datagrams {
+    pub(in super::super) fn new(
+        socket: UdpSocket,
+        shared: Arc<Shared>,
+        runtime: Handle,
+    ) -> io::Result<Self> {
+        // With nothing to do it shows life still.
+        socket.set_read_timeout(Some(Life::BEAT))?;
+        Ok(Self {
+            socket,
+            shared,
+            runtime,
+        })
+    }
+
+    /// Answers on the calling thread until [`Datagrams::end`].
+    pub(in super::super) fn serve(self: &Arc<Self>) {
+        let mut buffer = vec![0; MAX_LEN];
+        let mut out = Vec::with_capacity(MAX_LEN);
+        loop {
+            let received = self.socket.recv_from(&mut buffer);
+            if self.shared.life.is_over() {
+                return;
+            }
+            self.shared.life.beat();
+            match received {
+                Ok((len, client)) => self.take(&buffer[..len], client, &mut out),
+                Err(error) if is_silence(&error) => {}
+                Err(error) => {
+                    let server = self.shared.server;
+                    tracing::warn!("DNS endpoint of {server}: {error}; trying again");
+                    thread::sleep(Life::BEAT);
                 }
-            } else {
-                wait(socket, shared, client, question);
             }
         }
-        Asked::Foreign { .. } => pass(socket, shared, client, message),
+    }
+
+    /// What comes in from now on is not answered.
+    pub(in super::super) fn end(&self) {
+        self.shared.life.end();
+        // Wakes the thread, although the kernel says that there is no connection to shut down.
+        let _ = rustix::net::shutdown(&self.socket, Shutdown::Read);
+    }
+
+    fn take(self: &Arc<Self>, message: &[u8], address: SocketAddr, out: &mut Vec<u8>) {
+        let client = Client::new(address, ClientTransport::Udp);
+        match Asked::read(message) {
+            Asked::Question(question) => {
+                if let Some(known) = self.shared.known(&question) {
+                    self.shared.write(&client, &question, &known, out);
+                    if self.send(out, address) {
+                        self.shared.tell(&client, &question, &known);
+                    }
+                } else {
+                    self.wait(client, question);
+                }
+            }
+            Asked::Foreign { .. } => self.pass(client, message),
+        }
+    }
+
+    fn wait(self: &Arc<Self>, client: Client, question: Question) {
+        let Ok(room) = Arc::clone(&self.shared.questions).try_acquire_owned() else {
+            return self.shared.dropped();
+        };
+        let own = Arc::clone(self);
+        self.runtime.spawn(async move {
+            if let Some(resolved) = own.shared.resolve(&question).await {
+                let mut out = Vec::new();
+                own.shared.write(&client, &question, &resolved, &mut out);
+                if own.send(&out, client.address) {
+                    own.shared.tell(&client, &question, &resolved);
+                }
+            }
+            drop(room);
+        });
+    }
+
+    fn pass(self: &Arc<Self>, client: Client, message: &[u8]) {
+        let Ok(room) = Arc::clone(&self.shared.passing).try_acquire_owned() else {
+            return self.shared.dropped();
+        };
+        let own = Arc::clone(self);
+        let message = message.to_vec();
+        self.runtime.spawn(async move {
+            if let Ok(answer) = own.shared.pass(&client, &message).await
+                && own.send(&answer, client.address)
+            {
+                own.shared.tell_passed(&client, &message, &answer);
+            }
+            drop(room);
+        });
+    }
+
+    /// A full buffer loses datagrams as any network does: nobody waits for it.
+    fn send(&self, message: &[u8], client: SocketAddr) -> bool {
+        rustix::net::sendto(&self.socket, message, SendFlags::DONTWAIT, &client).is_ok()
     }
 }
 
-fn wait(socket: &Arc<UdpSocket>, shared: &Arc<Shared>, client: Client, question: Question) {
-    let Ok(room) = Arc::clone(&shared.questions).try_acquire_owned() else {
-        return shared.dropped();
-    };
-    let (socket, shared) = (Arc::clone(socket), Arc::clone(shared));
-    tokio::spawn(async move {
-        if let Some(resolved) = shared.resolve(&question).await {
-            let mut out = Vec::new();
-            shared.write(&client, &question, &resolved, &mut out);
-            if socket.send_to(&out, client.address).await.is_ok() {
-                shared.tell(&client, &question, &resolved);
-            }
-        }
-        drop(room);
-    });
-}
-
-fn pass(socket: &Arc<UdpSocket>, shared: &Arc<Shared>, client: Client, message: &[u8]) {
-    let Ok(room) = Arc::clone(&shared.passing).try_acquire_owned() else {
-        return shared.dropped();
-    };
-    let (socket, shared) = (Arc::clone(socket), Arc::clone(shared));
-    let message = message.to_vec();
-    tokio::spawn(async move {
-        if let Ok(answer) = shared.pass(&client, &message).await
-            && socket.send_to(&answer, client.address).await.is_ok()
-        {
-            shared.tell_passed(&client, &message, &answer);
-        }
-        drop(room);
-    });
+/// Nothing came while it was waited for.
+fn is_silence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+    )
 }

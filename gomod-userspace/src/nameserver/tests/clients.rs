@@ -88,3 +88,23 @@ async fn a_zone_transfer_has_as_many_messages_as_the_server_sends() {
         assert_eq!(message, answer_wire(&transfer, 0, 60, 3));
     }
 }
+
+#[tokio::test]
+async fn a_stub_that_ends_gives_its_ports_back() {
+    let server = FakeServer::fine(60).await;
+    let stub = Running::before(&[&server]);
+    let address = stub.stub();
+    stub.ask(&query("proxy.example", A, 1, true)).await;
+    let is_free = || {
+        std::net::UdpSocket::bind(address).is_ok() && std::net::TcpListener::bind(address).is_ok()
+    };
+    assert!(!is_free());
+    drop(stub);
+    tokio::time::timeout(SOON, async {
+        while !is_free() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+}

@@ -9,18 +9,20 @@ mod inside;
 mod server;
 mod silence;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use self::server::FakeServer;
 use super::answer::Answer;
 use super::question::{Asked, Question};
-use super::stub::{Serving, Stub, StubOptions};
+use super::serving::Serving;
+use super::stub::{Stub, StubOptions};
+use super::telling::Account;
 use super::told::{AnswerSource, Answered, ClientTransport, Exchanged, Told};
 
 /// Long enough for everything that is to happen.
@@ -29,7 +31,9 @@ const SOON: Duration = Duration::from_secs(8);
 /// A stub before some servers, and what it tells.
 pub(super) struct Running {
     pub(super) serving: Serving,
-    pub(super) told: mpsc::Receiver<Told>,
+    account: Account,
+    /// Told and not looked at yet.
+    told: VecDeque<Told>,
 }
 
 impl Running {
@@ -42,8 +46,12 @@ impl Running {
             .iter()
             .map(|server| server.address)
             .collect::<Vec<_>>();
-        let (serving, told) = Stub::bind(&servers, options).unwrap().serve().unwrap();
-        Self { serving, told }
+        let (serving, account) = Stub::bind(&servers, options).unwrap().serve().unwrap();
+        Self {
+            serving,
+            account,
+            told: VecDeque::new(),
+        }
     }
 
     /// Where the first server is answered for.
@@ -56,10 +64,20 @@ impl Running {
         ask(self.stub(), query).await.expect("no answer")
     }
 
+    /// The next thing that the stub tells.
+    async fn next(&mut self) -> Told {
+        while self.told.is_empty() {
+            let told = timeout(SOON, self.account.next()).await.unwrap();
+            assert!(!told.is_empty(), "nothing will be told any more");
+            self.told.extend(told);
+        }
+        self.told.pop_front().unwrap()
+    }
+
     /// The next answer that the stub tells of.
     pub(super) async fn answered(&mut self) -> Answered {
         loop {
-            match timeout(SOON, self.told.recv()).await.unwrap().unwrap() {
+            match self.next().await {
                 Told::Answered(answered) => return answered,
                 Told::Exchanged(_) => {}
             }
@@ -69,7 +87,7 @@ impl Running {
     /// The next question to a server that the stub tells of.
     pub(super) async fn exchanged(&mut self) -> Exchanged {
         loop {
-            match timeout(SOON, self.told.recv()).await.unwrap().unwrap() {
+            match self.next().await {
                 Told::Exchanged(exchanged) => return exchanged,
                 Told::Answered(_) => {}
             }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! gomod-trace's DNS stub in a process of its own, set up as in a run.
 
-use std::{future, net::SocketAddr};
+use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use gomod_trace::nameserver::{Stub, StubOptions};
-
-/// Most things told that are read in one go.
-const TOLD: usize = 256;
+use gomod_trace::{
+    kernel::run_before_others,
+    nameserver::{Stub, StubOptions, runtime},
+};
 
 /// The nameserver that it answers for.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -18,21 +18,27 @@ pub(crate) struct Stubbed {
 
 /// Serves until it is killed.
 pub(crate) fn serve(stubbed: &Stubbed) -> Result<()> {
-    let stub = Stub::bind(&[stubbed.server], StubOptions::default())?;
+    let options = StubOptions {
+        begin_thread: run_before_others,
+        ..StubOptions::default()
+    };
+    let stub = Stub::bind(&[stubbed.server], options)?;
     let address = stub.endpoints().first().context("no endpoint")?.stub;
-    // A run gives it a thread, and reads what it tells on another.
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+    let runtime = runtime(run_before_others).context("cannot start a runtime")?;
+    let (serving, mut account) = {
+        let _guard = runtime.enter();
+        stub.serve()?
+    };
+    println!("{address}");
+    // What it tells is read by another thread, which also reads the kernel's events, and has a runtime of its own.
+    run_before_others();
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start a runtime")?
         .block_on(async {
-            let (_serving, mut told) = stub.serve()?;
-            println!("{address}");
-            let mut read = Vec::new();
-            while told.recv_many(&mut read, TOLD).await > 0 {
-                read.clear();
-            }
-            future::pending::<Result<()>>().await
-        })
+            // Who does not tell has less to do.
+            while !account.next().await.is_empty() && serving.events_lost() == 0 {}
+        });
+    bail!("answers were not told: the figures would say nothing")
 }
