@@ -37,6 +37,32 @@ struct Runner {
     unreachable: bool,
 }
 
+/// How a race stands.
+struct Race {
+    runners: Vec<Runner>,
+    began: Instant,
+    /// Questions so far.
+    sent: u32,
+    /// Whose turn it is.
+    turn: usize,
+    /// Questions that were answered by silence only, those sent at once counted as one.
+    steps: u32,
+    /// When the next question is due; `None` once there were enough.
+    next: Option<Instant>,
+    /// Those asked at the last step: what they are to be blamed for if the next one comes.
+    waited_for: Vec<Arc<Server>>,
+    /// What was said that is worth less than an answer.
+    poor: Option<Answer>,
+    last_round: bool,
+}
+
+/// A question to be sent.
+struct Ask {
+    runner: usize,
+    server: Arc<Server>,
+    attempt: u32,
+}
+
 /// The servers of `group` are asked for the answer to `question`. `spoke` is called as soon as one says anything.
 /// `None` if nobody said anything.
 pub(super) async fn race(
@@ -45,97 +71,167 @@ pub(super) async fn race(
     asker: &Asker<'_>,
     mut spoke: impl FnMut(),
 ) -> Option<Answer> {
-    let began = Instant::now();
-    let mut runners = order(group);
+    let mut race = Race::new(group);
     let mut running = FuturesUnordered::new();
-    let mut sent = 0;
-    let ask = |index: usize, server: Arc<Server>, attempt: u32| async move {
-        (index, server.ask(question, asker, attempt).await)
+    let send = |ask: Ask| async move {
+        let said = ask.server.ask(question, asker, ask.attempt).await;
+        (ask.runner, said)
     };
-    let mut poor: Option<Answer> = None;
-    let mut last_round = false;
-    // Whose turn it is, and since how many steps there was silence.
-    let (mut turn, mut steps) = (0, 0);
-    let mut next = Some(began);
-    // Those asked at the last step: what they are to be blamed for if the next one comes.
-    let mut waited_for: Vec<Arc<Server>> = Vec::new();
-    for (index, runner) in runners.iter().enumerate().skip(1) {
-        if runner.server.health.probe_is_due() {
-            sent += 1;
-            running.push(ask(index, Arc::clone(&runner.server), sent));
-        }
-    }
+    running.extend(race.probes().into_iter().map(send));
     loop {
-        let end = began
-            + if poor.is_some() {
-                SECOND_OPINION
-            } else {
-                GIVE_UP
-            };
+        let end = race.end();
         tokio::select! {
             biased;
-            Some((index, said)) = running.next() => match said {
-                Ok(answer) if answer.worth() == Worth::Good => return Some(answer),
-                said => {
-                    let runner = &mut runners[index];
-                    waited_for.retain(|server| !Arc::ptr_eq(server, &runner.server));
-                    // The next one's turn, at once; a round in vain ends with a pause.
-                    let mut pause = Duration::ZERO;
-                    if let Ok(answer) = said {
+            Some((runner, said)) = running.next() => {
+                match said {
+                    Ok(answer) if answer.worth() == Worth::Good => return Some(answer),
+                    Ok(answer) => {
                         spoke();
-                        runner.spoke = Some(answer.worth());
-                        poor.get_or_insert(answer);
-                    } else {
-                        runner.server.health.silent();
-                        runner.unreachable = true;
-                        if sent >= runners.len() as u32 {
-                            pause = runners[index].server.patience();
-                        }
+                        race.spoke(runner, answer);
                     }
-                    if poor.is_some() && runners.iter().all(Runner::is_done) {
-                        if last_round || !runners.iter().any(Runner::failed) {
-                            return poor;
-                        }
-                        last_round = true;
-                        pause = PAUSE;
-                        runners.iter_mut().filter(|runner| runner.failed()).for_each(|runner| runner.spoke = None);
-                    }
-                    next = next.map(|_| Instant::now() + pause);
+                    // Why, was told.
+                    Err(_) => race.unreachable(runner),
                 }
-            },
-            () = until(next.unwrap_or(end)), if next.is_some() => {
-                for server in waited_for.drain(..) {
-                    server.health.silent();
+                if race.is_over() {
+                    return race.poor;
                 }
-                let lossy = steps >= LOSSY_FROM && began.elapsed() < LOSSY_FOR;
-                let mut step = LONGEST_STEP;
-                for _ in 0..if lossy { 2 } else { 1 } {
-                    let Some(index) = (0..runners.len())
-                        .map(|offset| (turn + offset) % runners.len())
-                        .find(|index| runners[*index].spoke.is_none())
-                    else {
-                        break;
-                    };
-                    turn = index + 1;
-                    sent += 1;
-                    runners[index].unreachable = false;
-                    let server = &runners[index].server;
-                    // Longer by a quarter each time.
-                    step = step.min(server.patience() * 5_u32.pow(steps.min(8)) / 4_u32.pow(steps.min(8)));
-                    waited_for.push(Arc::clone(server));
-                    running.push(ask(index, Arc::clone(server), sent));
-                    if server.address().is_none() {
-                        break;
-                    }
-                }
-                steps += 1;
-                next = (sent < MAX_QUESTIONS).then(|| Instant::now() + step);
+            }
+            () = until(race.next.unwrap_or(end)), if race.next.is_some() => {
+                running.extend(race.step().into_iter().map(send));
             }
             () = sleep_until(end) => {
                 asker.give_up();
-                return poor;
+                return race.poor;
             }
         }
+    }
+}
+
+impl Race {
+    fn new(group: &Group) -> Self {
+        let began = Instant::now();
+        Self {
+            runners: order(group),
+            began,
+            sent: 0,
+            turn: 0,
+            steps: 0,
+            next: Some(began),
+            waited_for: Vec::new(),
+            poor: None,
+            last_round: false,
+        }
+    }
+
+    /// Until when an answer is waited for.
+    fn end(&self) -> Instant {
+        self.began
+            + if self.poor.is_some() {
+                SECOND_OPINION
+            } else {
+                GIVE_UP
+            }
+    }
+
+    /// Those that were silent and may be back are asked beside the best.
+    fn probes(&mut self) -> Vec<Ask> {
+        (1..self.runners.len())
+            .filter(|runner| self.runners[*runner].server.health.probe_is_due())
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|runner| self.ask(runner))
+            .collect()
+    }
+
+    /// There was silence since the last step: whose turn it is now.
+    fn step(&mut self) -> Vec<Ask> {
+        for server in self.waited_for.drain(..) {
+            server.health.silent();
+        }
+        let lossy = self.steps >= LOSSY_FROM && self.began.elapsed() < LOSSY_FOR;
+        let mut step = LONGEST_STEP;
+        let mut asks = Vec::new();
+        for _ in 0..if lossy { 2 } else { 1 } {
+            let count = self.runners.len();
+            let Some(runner) = (0..count)
+                .map(|offset| (self.turn + offset) % count)
+                .find(|runner| self.runners[*runner].spoke.is_none())
+            else {
+                break;
+            };
+            self.turn = runner + 1;
+            self.runners[runner].unreachable = false;
+            let ask = self.ask(runner);
+            // Longer by a quarter each time.
+            let times = self.steps.min(8);
+            step = step.min(ask.server.patience() * 5_u32.pow(times) / 4_u32.pow(times));
+            self.waited_for.push(Arc::clone(&ask.server));
+            // A stream loses nothing.
+            let once = ask.server.address().is_none();
+            asks.push(ask);
+            if once {
+                break;
+            }
+        }
+        self.steps += 1;
+        self.next = (self.sent < MAX_QUESTIONS).then(|| Instant::now() + step);
+        asks
+    }
+
+    fn ask(&mut self, runner: usize) -> Ask {
+        self.sent += 1;
+        Ask {
+            runner,
+            server: Arc::clone(&self.runners[runner].server),
+            attempt: self.sent,
+        }
+    }
+
+    /// A server said something that is worth less than an answer: the next one's turn, at once.
+    fn spoke(&mut self, runner: usize, answer: Answer) {
+        self.no_longer_waits_for(runner);
+        self.runners[runner].spoke = Some(answer.worth());
+        self.poor.get_or_insert(answer);
+        self.go_on_after(Duration::ZERO);
+    }
+
+    /// A server can't be reached: the next one's turn, at once, until all have had theirs.
+    fn unreachable(&mut self, runner: usize) {
+        self.no_longer_waits_for(runner);
+        let server = &self.runners[runner].server;
+        server.health.silent();
+        let pause = if self.sent >= self.runners.len() as u32 {
+            server.patience()
+        } else {
+            Duration::ZERO
+        };
+        self.runners[runner].unreachable = true;
+        self.go_on_after(pause);
+    }
+
+    fn no_longer_waits_for(&mut self, runner: usize) {
+        let server = &self.runners[runner].server;
+        self.waited_for.retain(|other| !Arc::ptr_eq(other, server));
+    }
+
+    fn go_on_after(&mut self, pause: Duration) {
+        self.next = self.next.map(|_| Instant::now() + pause);
+    }
+
+    /// Whether all have spoken, and there is nothing better to be had. Those that failed are asked once more.
+    fn is_over(&mut self) -> bool {
+        if self.poor.is_none() || !self.runners.iter().all(Runner::is_done) {
+            return false;
+        }
+        if self.last_round || !self.runners.iter().any(Runner::failed) {
+            return true;
+        }
+        self.last_round = true;
+        for runner in self.runners.iter_mut().filter(|runner| runner.failed()) {
+            runner.spoke = None;
+        }
+        self.go_on_after(PAUSE);
+        false
     }
 }
 

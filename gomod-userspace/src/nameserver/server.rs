@@ -92,14 +92,14 @@ impl Server {
         }
     }
 
-    /// Asks once; truncated answers are asked for again by TCP. By UDP it waits without end. The error is in plain
-    /// words: the network or the server turned the question down.
+    /// Asks once; truncated answers are asked for again by TCP. By UDP it waits without end. The error says that the
+    /// network or the server turned the question down.
     pub(super) async fn ask(
         &self,
         question: &Question,
         asker: &Asker<'_>,
         attempt: u32,
-    ) -> Result<Answer, String> {
+    ) -> io::Result<Answer> {
         let server = match &self.way {
             Way::Plain(server) => *server,
             Way::Tls(tls) => {
@@ -115,7 +115,7 @@ impl Server {
                     .await;
             }
         };
-        let id = random_id().map_err(|error| error.to_string())?;
+        let id = random_id()?;
         let query = question.wire(id);
         let pending = Pending::new(self, asker, UpstreamTransport::Udp, attempt);
         let accept = |datagram: &[u8]| match Answer::read(datagram.to_vec(), question, id) {
@@ -127,7 +127,7 @@ impl Server {
         };
         let answer = match exchange::by_udp(server, &query, accept).await {
             Ok(answer) => answer,
-            Err(error) => return Err(pending.failed(&error)),
+            Err(error) => return Err(pending.failed(error)),
         };
         self.health.answered(pending.answered(&answer));
         if !answer.truncated() {
@@ -148,8 +148,8 @@ impl Server {
         attempt: u32,
         transport: UpstreamTransport,
         exchange: impl FnOnce(Vec<u8>) -> F,
-    ) -> Result<Answer, String> {
-        let id = random_id().map_err(|error| error.to_string())?;
+    ) -> io::Result<Answer> {
+        let id = random_id()?;
         let pending = Pending::new(self, asker, transport, attempt);
         let read = exchange(question.wire(id)).await.and_then(|message| {
             Answer::read(message, question, id)
@@ -164,7 +164,7 @@ impl Server {
                 }
                 Ok(answer)
             }
-            Err(error) => Err(pending.failed(&error)),
+            Err(error) => Err(pending.failed(error)),
         }
     }
 
@@ -244,12 +244,11 @@ impl<'a> Pending<'a> {
         latency
     }
 
-    /// Gives the error in words.
-    fn failed(mut self, error: &io::Error) -> String {
-        let error = error.to_string();
+    /// Gives the error back.
+    fn failed(mut self, error: io::Error) -> io::Error {
         self.outcome = Some(ExchangeOutcome::Failed {
             after: self.sent.elapsed(),
-            error: error.clone(),
+            error: error.to_string(),
         });
         error
     }
