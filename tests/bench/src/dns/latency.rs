@@ -13,19 +13,28 @@ use super::query;
 /// Longer than any resolver here takes.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Asks `resolver` for each name, and gives what each answer took.
-pub(super) fn each(
+/// Asks one resolver, always from the same socket.
+pub(super) struct Client {
+    socket: UdpSocket,
     resolver: SocketAddr,
-    names: impl Iterator<Item = String>,
-) -> Result<Vec<Duration>> {
-    let socket = connect(resolver, PATIENCE)?;
-    names
-        .enumerate()
-        .map(|(number, name)| {
-            ask(&socket, &name, number as u16)
-                .with_context(|| format!("asking {resolver} for {name}"))
+    asked: u16,
+}
+
+impl Client {
+    pub(super) fn new(resolver: SocketAddr) -> Result<Self> {
+        Ok(Self {
+            socket: connect(resolver, PATIENCE)?,
+            resolver,
+            asked: 0,
         })
-        .collect()
+    }
+
+    /// What the answer took.
+    pub(super) fn ask(&mut self, name: &str) -> Result<Duration> {
+        self.asked = self.asked.wrapping_add(1);
+        ask(&self.socket, name, self.asked)
+            .with_context(|| format!("asking {} for {name}", self.resolver))
+    }
 }
 
 /// Asks for one name.

@@ -14,7 +14,12 @@ mod rate;
 mod stub;
 mod table;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -22,6 +27,7 @@ use serde_json::json;
 
 use self::{
     candidate::{Candidate, Kind},
+    latency::Client,
     lossy::Lossy,
     nameserver::Nameserver,
     table::{Figure, Unit},
@@ -31,6 +37,11 @@ use crate::{machine::Machine, statistics::Sample};
 pub(crate) use nameserver::{Served, serve as serve_names};
 pub(crate) use stub::{Stubbed, serve as serve_stub};
 
+/// A name that is asked for again and again.
+const KNOWN: &str = "known.example";
+/// Queries for it before it is another resolver's turn.
+const IN_A_ROW: u32 = 100;
+
 /// What to measure, and how often.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct Options {
@@ -38,10 +49,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: u16,
     /// Queries for a known name in each round.
-    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     cached: u32,
     /// Queries for new names in each round.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     uncached: u32,
     /// Seconds of dnsperf in each round.
     #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=60))]
@@ -74,6 +85,25 @@ struct Found {
     rate: Vec<f64>,
 }
 
+/// One resolver, and what was found of it.
+struct Measured {
+    kind: Kind,
+    address: SocketAddr,
+    client: Client,
+    found: Found,
+}
+
+impl Measured {
+    fn new(candidate: &Candidate) -> Result<Self> {
+        Ok(Self {
+            kind: candidate.kind,
+            address: candidate.address,
+            client: Client::new(candidate.address)?,
+            found: Found::default(),
+        })
+    }
+}
+
 /// Measures and prints; true if the stub is as good as dnsmasq in everything.
 pub(crate) fn measure(options: &Options) -> Result<bool> {
     if cfg!(debug_assertions) {
@@ -87,24 +117,20 @@ pub(crate) fn measure(options: &Options) -> Result<bool> {
         .map(|kind| Candidate::start(kind, nameserver.address()))
         .collect::<Result<Vec<_>>>()?;
     let names = rate::names().context("writing the names for dnsperf")?;
-    let mut found = candidates
+    let mut measured = candidates
         .iter()
-        .map(|_| Found::default())
-        .collect::<Vec<_>>();
-    for round in 0..usize::from(options.rounds) {
+        .map(Measured::new)
+        .collect::<Result<Vec<_>>>()?;
+    for round in 0..options.rounds {
         // Another one is first each time.
-        for turn in 0..candidates.len() {
-            let index = (turn + round) % candidates.len();
-            measure_one(
-                options,
-                &candidates[index],
-                round,
-                names.path(),
-                &mut found[index],
-            )
-            .with_context(|| format!("measuring {}", candidates[index].kind.name()))?;
-        }
+        measured.rotate_left(1);
+        measure_round(options, round, names.path(), &mut measured)?;
     }
+    measured.sort_by_key(|measured| Kind::ALL.iter().position(|kind| *kind == measured.kind));
+    let found = measured
+        .into_iter()
+        .map(|measured| measured.found)
+        .collect::<Vec<_>>();
     let figures = figures(&found)?;
     // They must not share the machine with what comes now.
     drop((candidates, nameserver));
@@ -121,36 +147,41 @@ pub(crate) fn measure(options: &Options) -> Result<bool> {
         && lossy.is_none_or(|lossy| lossy.passes()))
 }
 
-fn measure_one(
+/// All take turns, as short as they can be: what disturbs the machine for a while disturbs them alike.
+fn measure_round(
     options: &Options,
-    candidate: &Candidate,
-    round: usize,
-    names: &std::path::Path,
-    found: &mut Found,
+    round: u16,
+    names: &Path,
+    measured: &mut [Measured],
 ) -> Result<()> {
-    let kind = candidate.kind;
-    // Each asks for names that nobody before asked for.
-    let new = |number| {
-        format!(
-            "n{number}.r{round}.{}.example",
-            kind.name().replace(' ', "-")
-        )
-    };
-    found.uncached.extend(
-        latency::each(candidate.address, (0..options.uncached).map(new))?
-            .into_iter()
-            .map(|latency| latency.as_secs_f64() * 1e3),
-    );
-    if kind.keeps() {
-        let known = || std::iter::repeat_with(|| "known.example".to_owned());
-        latency::each(candidate.address, known().take(1))?;
-        found.cached.extend(
-            latency::each(candidate.address, known().take(options.cached as usize))?
-                .into_iter()
-                .map(|latency| latency.as_secs_f64() * 1e6),
-        );
-        let rate = rate::per_second(candidate.address, names, options.seconds)?;
-        found.rate.push(rate);
+    for number in 0..options.uncached {
+        for measured in &mut *measured {
+            // Each asks for names that nobody before asked for.
+            let whose = measured.kind.name().replace(' ', "-");
+            let took = measured
+                .client
+                .ask(&format!("n{number}.r{round}.{whose}.example"))?;
+            measured.found.uncached.push(took.as_secs_f64() * 1e3);
+        }
+    }
+    let mut keeping = measured
+        .iter_mut()
+        .filter(|measured| measured.kind.keeps())
+        .collect::<Vec<_>>();
+    for _ in 0..options.cached.div_ceil(IN_A_ROW) {
+        for measured in &mut keeping {
+            // The first one of a turn finds caches that others have filled, and the name unknown at the very first.
+            measured.client.ask(KNOWN)?;
+            for _ in 0..IN_A_ROW {
+                let took = measured.client.ask(KNOWN)?;
+                measured.found.cached.push(took.as_secs_f64() * 1e6);
+            }
+        }
+    }
+    for measured in keeping {
+        let rate = rate::per_second(measured.address, names, options.seconds)
+            .with_context(|| format!("measuring {}", measured.kind.name()))?;
+        measured.found.rate.push(rate);
     }
     Ok(())
 }
