@@ -6,12 +6,12 @@ use std::fs;
 use std::net::UdpSocket;
 use std::process::Command;
 
-use gomod_lab::{Lab, PROXY, Project, SUMDB};
+use gomod_lab::{Lab, PROXY, Project, SUMDB, WEB_PROXY, WEB_PROXY_PORT};
 use libtest_mimic::Trial;
 
 use super::{
-    after, all_answered_soon, answered, latency, printed_an_address, questions_at, rows, start,
-    watched,
+    STARTS_OF_GO, after, all_answered_soon, answered, latency, printed_an_address, questions_at,
+    rows, start, watched,
 };
 use crate::harness::{
     Outcome, Scratch, Traced, eventually, needs::DOWNLOADS, newest_go, product, trial,
@@ -26,9 +26,21 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("a_stub_of_the_machine_is_answered_for", local_stub),
         trial("a_changed_resolv_conf_is_followed", followed),
         trial("another_server_is_asked_if_the_user_says_so", other_server),
+        trial(
+            "a_server_asked_by_tls_or_https_is_asked_by_nothing_else",
+            || {
+                encrypted_server("tls://ns2.example.net");
+                encrypted_server("https://ns2.example.net");
+            },
+        ),
         trial("no_dns_leaves_names_alone", no_dns),
         trial("observe_only_watches_names", observed),
-        trial("names_are_asked_for_before_go_needs_them", prewarmed),
+        trial("names_are_asked_for_before_go_needs_them", || {
+            prewarmed("module_proxy", None, [PROXY, SUMDB]);
+            // Whoever asks a web proxy leaves other names to it.
+            let web_proxy = format!("http://{WEB_PROXY}:{WEB_PROXY_PORT}");
+            prewarmed("web_proxy", Some(&web_proxy), [WEB_PROXY]);
+        }),
     ]
 }
 
@@ -176,6 +188,34 @@ fn other_server() {
     );
 }
 
+/// With the certificates that the command trusts, among them the lab's.
+fn encrypted_server(server: &str) {
+    let lab = Lab::builder().nameservers(2).start().unwrap();
+    let project = lab.project().unwrap();
+    let twice = twice();
+    let name = server.replace("://", "_");
+    let outcome = start(&name, &project, &["--dns", server], &words(&twice)).finish();
+    printed_an_address(&outcome, &lab);
+    all_answered_soon(&outcome);
+    let asked = lab.questions();
+    let asked: Vec<_> = asked.iter().filter(|asked| asked.name == PROXY).collect();
+    assert!(!asked.is_empty());
+    for question in asked {
+        assert!(question.server == 2 && question.tcp, "{question:?}");
+    }
+    let connections = lab.connections();
+    assert!(
+        connections.iter().any(|to| to.host == "ns2.example.net"),
+        "{connections:?}"
+    );
+    assert!(
+        rows(&outcome, PROXY)
+            .iter()
+            .all(|row| row["server"] == "198.18.1.1:53"),
+        "as far as the command can see"
+    );
+}
+
 /// Each question of the command reached the nameserver, and no other one.
 fn left_alone(outcome: &Outcome, lab: &Lab) {
     let rows = rows(outcome, PROXY);
@@ -219,18 +259,19 @@ fn observed() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("--dns"));
 }
 
-fn prewarmed() {
+/// It looks up nothing by itself. What it is set to, it would look up for a download.
+fn prewarmed<const N: usize>(name: &str, web_proxy: Option<&str>, expected: [&str; N]) {
     let lab = Lab::builder().start().unwrap();
     let project = lab.project().unwrap();
-    // It looks up nothing by itself. What it is set to, it would look up for a download.
-    let script = "go version; sleep 1";
+    let script = format!("{STARTS_OF_GO}; sleep 1");
     let command = {
         let mut command = project.command(&newest_go(), product::path());
         command.env("GOSUMDB", SUMDB);
+        command.envs(web_proxy.map(|url| ("HTTPS_PROXY", url)));
         command
     };
-    let scratch = Scratch::new("names::prewarmed");
-    let outcome = Traced::carried_in(scratch, command, &[], ["sh", "-c", script]).finish();
+    let scratch = Scratch::new(&format!("names::prewarmed::{name}"));
+    let outcome = Traced::carried_in(scratch, command, &[], ["sh", "-c", &script]).finish();
     assert_eq!(
         outcome.list("dns").len(),
         0,
@@ -241,13 +282,9 @@ fn prewarmed() {
         .into_iter()
         .map(|question| (question.name, question.kind))
         .collect();
-    for name in [PROXY, SUMDB] {
-        for kind in ["A", "AAAA"] {
-            assert!(
-                asked.contains(&(name.to_owned(), kind.to_owned())),
-                "{asked:?}"
-            );
-        }
-    }
-    assert_eq!(asked.len(), 4, "and nothing else: {asked:?}");
+    let expected: BTreeSet<(String, String)> = expected
+        .into_iter()
+        .flat_map(|name| ["A", "AAAA"].map(|kind| (name.to_owned(), kind.to_owned())))
+        .collect();
+    assert_eq!(asked, expected);
 }

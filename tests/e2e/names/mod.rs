@@ -6,6 +6,7 @@ mod agent;
 mod clients;
 mod configuration;
 mod faults;
+mod kept;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -21,12 +22,16 @@ const PATIENT_MS: f64 = 2_500.0;
 /// What resolvers wait for one answer, ms, and a little less than that.
 const RESOLVER_MS: f64 = 4_900.0;
 
+/// Starts of `go` that look nothing up. One alone may be over before we have read what it is set to.
+const STARTS_OF_GO: &str = "for i in 1 2 3 4 5 6 7 8; do go version; done";
+
 pub(crate) fn trials() -> Vec<Trial> {
     [
         faults::trials(),
         agent::trials(),
         clients::trials(),
         configuration::trials(),
+        kept::trials(),
     ]
     .into_iter()
     .flatten()

@@ -28,6 +28,7 @@ pub struct LabBuilder {
     link: LinkSettings,
     families: Families,
     nameservers: u8,
+    name_ttl: u32,
     extra_hosts: Vec<String>,
     modules: Modules,
     private_modules: u16,
@@ -51,6 +52,7 @@ impl Default for LabBuilder {
             },
             families: Families::Both,
             nameservers: 1,
+            name_ttl: 60,
             extra_hosts: Vec::new(),
             modules: Modules::small(),
             private_modules: 0,
@@ -103,9 +105,16 @@ impl LabBuilder {
         self
     }
 
-    /// How many nameservers resolv.conf lists; from 1 to 3, as resolv.conf(5) allows. Unless set: 1.
+    /// How many nameservers resolv.conf lists; from 1 to 3, as resolv.conf(5) allows. Unless set: 1. They are called
+    /// `ns1.example.net` and so on, and answer by TLS and HTTPS, too.
     pub fn nameservers(mut self, count: u8) -> Self {
         self.nameservers = count;
+        self
+    }
+
+    /// For how many seconds the nameservers' answers hold. Unless set: 60.
+    pub fn name_ttl(mut self, seconds: u32) -> Self {
+        self.name_ttl = seconds;
         self
     }
 
@@ -193,7 +202,8 @@ impl LabBuilder {
         let faults = Faults::new(Vec::new());
         let resolvers = nameservers(self.nameservers);
         let hosts = tls_hosts(&self.extra_hosts);
-        let certificates = Certificates::generate(&hosts)?;
+        let known: Vec<Host> = hosts.iter().chain(&resolvers).cloned().collect();
+        let certificates = Certificates::generate(&known)?;
         let modules = shared(self.modules)
             .into_iter()
             .chain(self.large_module.map(large))
@@ -210,9 +220,8 @@ impl LabBuilder {
             .transpose()?;
         let git_modules = committed.into_iter().map(Source::pack).collect();
 
-        let addresses = hosts
+        let addresses = known
             .iter()
-            .chain(&resolvers)
             .flat_map(|host| host.addresses(self.families))
             .collect();
         let client = namespace::client(self.families, self.link.offload)?;
@@ -226,7 +235,8 @@ impl LabBuilder {
             internet.network,
             Internet {
                 families: self.families,
-                nameservers: resolvers.clone(),
+                nameservers: resolvers,
+                name_ttl: self.name_ttl,
                 hosts: hosts.clone(),
                 modules: Arc::clone(&modules),
                 private_modules: Arc::clone(&private_modules),
@@ -239,7 +249,6 @@ impl LabBuilder {
                 log: log.clone(),
             },
         )?;
-        let known = hosts.iter().chain(&resolvers).cloned().collect();
         let link = Link::start(
             client.tap,
             internet.tap,

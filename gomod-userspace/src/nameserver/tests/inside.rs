@@ -2,7 +2,7 @@
 //! Names kept warm, and looked up for our own connections.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
@@ -41,6 +41,27 @@ async fn a_warm_name_is_answered_before_anybody_is_asked() {
     stub.ask(&query("proxy.example", 1, 3, false)).await;
     assert_eq!(stub.source().await, AnswerSource::Prewarmed);
     assert_eq!(server.queries().len(), 2);
+}
+
+#[tokio::test]
+async fn a_warm_name_is_asked_for_again_before_its_answer_ends() {
+    const HOLDS: u32 = 6;
+    let server = FakeServer::fine(HOLDS).await;
+    let mut stub = Running::before(&[&server]);
+    let began = Instant::now();
+    stub.serving.names().prewarm(["proxy.example"]);
+    while server.queries().len() < 4 {
+        assert!(began.elapsed() < Duration::from_secs(HOLDS.into()));
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(began.elapsed() > Duration::from_secs(1), "at its leisure");
+    sleep(Duration::from_secs(HOLDS.into()).saturating_sub(began.elapsed())).await;
+    stub.ask(&query("proxy.example", 1, 3, true)).await;
+    assert_eq!(
+        stub.source().await,
+        AnswerSource::Prewarmed,
+        "the first answer has ended"
+    );
 }
 
 #[tokio::test]

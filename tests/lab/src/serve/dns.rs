@@ -7,16 +7,14 @@ use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::sleep;
 
 use super::Internet;
 use crate::addresses::{Family, Host, nobody};
 use crate::fault::FaultKind;
 use crate::log::Question;
-
-const TTL_SECONDS: u32 = 60;
 
 pub(crate) async fn serve_udp(internet: Arc<Internet>, server: u8, socket: UdpSocket) {
     let socket = Arc::new(socket);
@@ -67,10 +65,11 @@ pub(crate) async fn serve_tcp(internet: Arc<Internet>, server: u8, listener: Tcp
     }
 }
 
-async fn serve_stream(
+/// Answers questions on `stream`, one after the other, until it ends.
+pub(super) async fn serve_stream(
     internet: &Internet,
     server: u8,
-    mut stream: TcpStream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
 ) -> std::io::Result<()> {
     loop {
         let length = stream.read_u16().await?;
@@ -82,18 +81,19 @@ async fn serve_stream(
         sleep_if(reply.delay).await;
         stream.write_u16(reply.message.len() as u16).await?;
         stream.write_all(&reply.message).await?;
+        stream.flush().await?;
     }
 }
 
-async fn sleep_if(delay: Duration) {
+pub(super) async fn sleep_if(delay: Duration) {
     if !delay.is_zero() {
         sleep(delay).await;
     }
 }
 
-struct Reply {
-    message: Vec<u8>,
-    delay: Duration,
+pub(super) struct Reply {
+    pub(super) message: Vec<u8>,
+    pub(super) delay: Duration,
     forged: Option<Forged>,
 }
 
@@ -118,7 +118,7 @@ fn is_lost(number: usize, percent: u8) -> bool {
 }
 
 /// The reply to a question; `None` if there is to be none.
-fn answer(internet: &Internet, server: u8, tcp: bool, question: &[u8]) -> Option<Reply> {
+pub(super) fn answer(internet: &Internet, server: u8, tcp: bool, question: &[u8]) -> Option<Reply> {
     let request = Message::from_vec(question).ok()?;
     let query = request.queries.first()?.clone();
     let name = query
@@ -193,11 +193,11 @@ fn answer(internet: &Internet, server: u8, tcp: bool, question: &[u8]) -> Option
                         // The name exists, without records of this type.
                         _ => None,
                     };
-                    reply.answers.extend(
-                        dead.iter().chain([host]).filter_map(data).map(|data| {
-                            Record::from_rdata(query.name().clone(), TTL_SECONDS, data)
-                        }),
-                    );
+                    reply
+                        .answers
+                        .extend(dead.iter().chain([host]).filter_map(data).map(|data| {
+                            Record::from_rdata(query.name().clone(), internet.name_ttl, data)
+                        }));
                 }
             }
         }

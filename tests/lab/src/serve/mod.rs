@@ -4,6 +4,7 @@
 pub(crate) mod body;
 pub(crate) mod certificates;
 pub(crate) mod dns;
+mod dns_encrypted;
 pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod login;
@@ -38,6 +39,8 @@ use certificates::Certificates;
 pub(crate) struct Internet {
     pub(crate) families: Families,
     pub(crate) nameservers: Vec<Host>,
+    /// Seconds for which their answers hold.
+    pub(crate) name_ttl: u32,
     pub(crate) hosts: Vec<Host>,
     pub(crate) modules: Arc<ModuleSet>,
     pub(crate) private_modules: Arc<ModuleSet>,
@@ -124,6 +127,11 @@ async fn listen(internet: Arc<Internet>) -> Result<(), LabError> {
             let listener = bind(address, 53).await?;
             tokio::spawn(dns::serve_udp(Arc::clone(&internet), number, socket));
             tokio::spawn(dns::serve_tcp(Arc::clone(&internet), number, listener));
+            for port in [dns_encrypted::TLS_PORT, dns_encrypted::HTTPS_PORT] {
+                let listener = bind(address, port).await?;
+                let (internet, host) = (Arc::clone(&internet), host.clone());
+                tokio::spawn(dns_encrypted::serve(internet, number, host, listener));
+            }
         }
     }
     for host in &internet.hosts {
