@@ -105,7 +105,13 @@ fn came_from_the_store(outcome: &Outcome, lab: &Lab, since: usize) {
         let is_kept = ends(request["path"].as_str().unwrap(), &[".zip", ".mod"]);
         assert_eq!(request["source"] == "store", is_kept, "{request}");
         assert_eq!(request["status"], 200, "{request}");
+        assert!(!request["done_ms"].is_null(), "not whole: {request}");
     }
+    assert!(
+        outcome.stderr.contains(" from the store") && !outcome.stderr.contains("not completed"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 fn second_run() {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::{Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use url::Url;
 
 use super::{Account, Engine, Stored};
@@ -25,10 +25,12 @@ impl Engine {
         let account = account.clone();
         account.head(StatusCode::OK, Source::Upstream);
         account.upstream(rescued.account);
-        let mut response = Response::new(account.count(rescued.body));
-        let headers = response.headers_mut();
+        let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, rescued.kind);
         headers.insert(header::CONTENT_LENGTH, rescued.length.into());
+        account.promised(&headers);
+        let mut response = Response::new(account.count(rescued.body));
+        *response.headers_mut() = headers;
         Some(response)
     }
 

@@ -153,6 +153,7 @@ impl Engine {
         let response = self.stored.as_ref()?.answer(url).await?;
         let account = account.clone();
         account.head(response.status(), Source::Store);
+        account.promised(response.headers());
         let (parts, body) = response.into_parts();
         Some(Response::from_parts(parts, account.count(body)))
     }

@@ -31,7 +31,7 @@ pub(super) const RECORDS: &str = "sums";
 /// Written at once, bytes; what buckets ask for at least.
 const PART: usize = 5 << 20;
 /// Files up to this size are served from memory, bytes.
-const IN_MEMORY: u64 = 64 << 10;
+const IN_MEMORY: u64 = 1 << 20;
 /// A use is noted if the last one that was noted is older.
 const NOTED: Duration = Duration::from_secs(3600);
 
