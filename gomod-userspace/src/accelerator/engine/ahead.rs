@@ -325,19 +325,4 @@ impl Fetched {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_farther_the_host_the_more_at_once_within_bounds() {
-        let limits = AheadLimits::default();
-        let at = |ms| at_once(Duration::from_millis(ms), limits);
-        assert_eq!([at(0), at(20), at(50), at(3_000)], [8, 8, 20, 28]);
-        let one = AheadLimits {
-            at_once: 0,
-            at_once_near: 0,
-            ..limits
-        };
-        assert_eq!(at_once(Duration::from_secs(1), one), 1);
-    }
-}
+mod tests;
