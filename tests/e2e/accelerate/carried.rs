@@ -7,7 +7,10 @@ use std::fs;
 use gomod_lab::{Families, Modules, PROXY};
 use libtest_mimic::Trial;
 
-use super::{REFUSED_ONCE, Run, asked_for, fault, is_complete, near, succeeded, trial, ways};
+use super::{
+    PlainGo, REFUSED_ONCE, Run, asked_for, fault, is_complete, near, succeeded, trial, ways,
+};
+use crate::harness::traced::number;
 use crate::harness::{DOWNLOAD, Scratch, Traced, footprint, newest_go, product};
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -19,6 +22,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("certificates_of_the_users_own_choice", own_certificates),
         trial("without_a_module_host_it_is_only_observed", no_host),
         trial("without_prefetch_everything_is_asked_for", no_prefetch),
+        trial("what_is_fetched_ahead_in_vain_is_told", in_vain),
     ]
 }
 
@@ -56,6 +60,17 @@ fn carried() {
     assert!(
         2 * ahead.count() > requests.len(),
         "most was to be fetched ahead"
+    );
+    let prefetch = &outcome.report["prefetch"];
+    assert!(
+        2 * number(&prefetch["used"]) > requests.len() as u64,
+        "{prefetch}"
+    );
+    assert_eq!(number(&prefetch["unused"]), 0, "{prefetch}");
+    assert!(
+        outcome.stderr.contains("hit rate"),
+        "the summary does not tell: {}",
+        outcome.stderr
     );
     // Each file went over the network once.
     let upstream = lab.requests();
@@ -153,4 +168,37 @@ fn no_prefetch() {
     for request in outcome.list("requests") {
         assert_eq!(request["source"], "upstream", "{request}");
     }
+    assert_eq!(number(&outcome.report["prefetch"]["files"]), 0);
+}
+
+/// A `go` that is ended before it has asked for all that was foreseen.
+fn in_vain() {
+    let lab = near(5)
+        .fault(fault("silence,path=*/m001/*.info"))
+        .start()
+        .unwrap();
+    let project = lab.project().unwrap();
+    // Plain `go` waits for one `.info` for ever, and has asked for no zip by then.
+    Run::default().plain("in_vain", &project, PlainGo::Waits);
+    assert!(
+        lab.requests()
+            .iter()
+            .all(|request| !request.path.ends_with(".zip"))
+    );
+    project.clear_module_cache().unwrap();
+    let outcome = Run::of(&["timeout", "3", "go", "mod", "download"]).carried("in_vain", &project);
+    let prefetch = &outcome.report["prefetch"];
+    let modules = lab.modules().len() as u64;
+    // All zips at least, and perhaps `.info` files.
+    assert!(number(&prefetch["unused"]) >= modules, "{prefetch}");
+    let zips = lab.modules().iter().map(gomod_lab::Module::zip_bytes);
+    assert!(
+        number(&prefetch["unused_bytes"]) >= zips.sum::<u64>(),
+        "{prefetch}"
+    );
+    assert!(
+        outcome.stderr.contains("fetched ahead in vain"),
+        "{}",
+        outcome.stderr
+    );
 }

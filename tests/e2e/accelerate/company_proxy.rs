@@ -12,6 +12,7 @@ use crate::harness::traced::number;
 pub(super) fn trials() -> Vec<Trial> {
     vec![
         trial("a_company_s_proxy_is_used_with_its_login", used),
+        trial("a_proxy_that_only_the_process_knows_is_used", own),
         trial("a_company_s_proxy_that_refuses_is_go_s_own_error", refused),
     ]
 }
@@ -55,6 +56,38 @@ fn used() {
     for connection in outcome.list("connections") {
         assert_eq!(connection["path"], "accelerated", "{connection}");
     }
+}
+
+/// The command sets it for its `go`: without it there is no way out.
+fn own() {
+    let lab = near(5)
+        .modules(Modules::many(4))
+        .fault(fault("syn-drop"))
+        .start()
+        .unwrap();
+    let words = format!(
+        "HTTPS_PROXY={} go mod download",
+        url(WEB_PROXY_LOGIN.password)
+    );
+    let run = Run::of(&["sh", "-c", &words]);
+    Run::default().plain("own_proxy", &lab.project().unwrap(), PlainGo::Waits);
+    let outcome = run.carried("own_proxy", &lab.project().unwrap());
+    succeeded(&outcome);
+    is_complete(&outcome, &lab);
+    let ahead = outcome
+        .list("requests")
+        .iter()
+        .filter(|request| request["source"] != "upstream");
+    assert!(ahead.count() > 0, "nothing was fetched ahead through it");
+    let requests = lab.requests();
+    let tunnels = requests.iter().filter(|request| request.host == WEB_PROXY);
+    assert!(
+        tunnels.clone().count() > 0
+            && tunnels
+                .clone()
+                .all(|tunnel| tunnel.authorization == Some(WEB_PROXY_LOGIN.basic())),
+        "{requests:#?}"
+    );
 }
 
 fn refused() {

@@ -2,6 +2,7 @@
 //! `run`: the module traffic of the real `go`, carried by us.
 
 mod carried;
+mod checksums;
 mod commands;
 mod company_proxy;
 mod elsewhere;
@@ -9,9 +10,11 @@ mod failures;
 mod large;
 mod life;
 mod mends;
+mod mirrors;
 mod private;
 mod releases;
 mod toolchain;
+mod trust;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -49,6 +52,9 @@ pub(crate) fn trials() -> Vec<Trial> {
     [
         large::trials(),
         mends::trials(),
+        mirrors::trials(),
+        checksums::trials(),
+        trust::trials(),
         life::trials(),
         releases::trials(),
         commands::trials(),
@@ -86,6 +92,8 @@ fn fault(text: &str) -> gomod_lab::Fault {
 struct Run<'text> {
     words: Vec<&'text str>,
     environment: Vec<(&'text str, &'text str)>,
+    /// Of `gomod-trace run`.
+    options: Vec<&'text str>,
     toolchain: Toolchain,
 }
 
@@ -100,6 +108,7 @@ impl<'text> Run<'text> {
         Self {
             words: words.to_vec(),
             environment: Vec::new(),
+            options: Vec::new(),
             toolchain: newest_go(),
         }
     }
@@ -135,7 +144,8 @@ impl<'text> Run<'text> {
     fn start(&self, name: &str, project: &Project<'_>) -> Traced {
         let mut command = project.command(&self.toolchain, product::path());
         command.envs(self.environment.iter().copied());
-        Traced::carried(&format!("accelerate::{name}"), command, &self.words)
+        let scratch = Scratch::new(&format!("accelerate::{name}"));
+        Traced::carried_in(scratch, command, &self.options, &self.words)
     }
 
     /// Runs it, carried by us.

@@ -59,10 +59,13 @@ fn build() -> TempDir {
         .unwrap();
     fs::set_permissions(copy.path(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir(copy.path().join("bin")).unwrap();
-    fs::copy(
-        profile.join("gomod-trace"),
-        copy.path().join("bin/gomod-trace"),
-    )
-    .unwrap();
+    // By another process: a child that another trial starts meanwhile would inherit a descriptor of ours that is open for
+    // writing, and nobody could execute the file before that child does its own exec (ETXTBSY).
+    let copied = Command::new("cp")
+        .arg(profile.join("gomod-trace"))
+        .arg(copy.path().join("bin/gomod-trace"))
+        .status()
+        .unwrap();
+    assert!(copied.success(), "cp: {copied}");
     copy
 }

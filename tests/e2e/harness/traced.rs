@@ -39,16 +39,7 @@ impl Traced {
         Self::begin(Some("--observe"), scratch, gomod_trace, options, words)
     }
 
-    /// Like [`Self::start`], carried by us.
-    pub(crate) fn carried<S: AsRef<std::ffi::OsStr>>(
-        trial: &str,
-        gomod_trace: Command,
-        words: impl IntoIterator<Item = S>,
-    ) -> Self {
-        Self::carried_in(Scratch::new(trial), gomod_trace, &[], words)
-    }
-
-    /// The same with the trial's own directory and further options.
+    /// Like [`Self::start_in`], carried by us.
     pub(crate) fn carried_in<S: AsRef<std::ffi::OsStr>>(
         scratch: Scratch,
         gomod_trace: Command,
