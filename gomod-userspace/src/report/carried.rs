@@ -74,10 +74,7 @@ pub(super) fn carried(requests: &[RequestSeen], ahead: Option<FetchedAhead>) -> 
 /// How connections went to their hosts, and why they were not carried where they passed through us. `None` if all went
 /// direct, as they do in a run that only observes.
 pub(super) fn ways(connections: &[Connection]) -> Option<String> {
-    let of = |way| {
-        let of_way = connections.iter().filter(move |one| one.way == way);
-        of_way
-    };
+    let of = |way| connections.iter().filter(move |one| one.way == way);
     let count = |way| units::number(of(way).count() as u64);
     if of(Way::Direct).count() == connections.len() {
         return None;

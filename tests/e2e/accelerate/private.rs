@@ -2,17 +2,19 @@
 //! Private modules: their names and credentials reach the host that `go` itself asks, and no other.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use gomod_lab::{Lab, Modules, PRIVATE, PRIVATE_LOGIN, PROXY};
 use libtest_mimic::Trial;
 
 use super::{REFUSED_ONCE, Run, are_complete, fault, is_complete, near, trial, ways};
-use crate::harness::Outcome;
+use crate::harness::{Outcome, Scratch};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
         trial("private_modules_stay_with_their_host", at_their_own_host),
         trial("a_private_module_proxy_gets_its_login", by_a_private_proxy),
+        trial("a_login_of_goauth_reaches_its_host", by_goauth),
         trial("a_login_does_not_follow_a_redirect", redirected),
     ]
 }
@@ -58,6 +60,30 @@ fn by_a_private_proxy() {
             .iter()
             .any(|request| request["host"] == PRIVATE && request["status"] == 404)
     );
+}
+
+/// `GOAUTH` names a program that knows the login; there is no netrc.
+fn by_goauth() {
+    let lab = lab(REFUSED_ONCE);
+    let own = Scratch::new("accelerate::goauth_program");
+    let program = own.file("login");
+    let answer = format!(
+        "https://{PRIVATE}\n\nAuthorization: {}\n\n",
+        PRIVATE_LOGIN.basic()
+    );
+    fs::write(&program, format!("#!/bin/sh\ncat <<END\n{answer}END\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let proxies = format!("https://{PRIVATE}/modules,https://{PROXY}");
+    let run = Run::default().with(&[
+        ("GOPROXY", &proxies),
+        ("GOSUMDB", "off"),
+        ("GOAUTH", program.to_str().unwrap()),
+        ("NETRC", "/dev/null"),
+    ]);
+    let (outcome, _project) = run.mended("goauth", &lab, || lab.project().unwrap());
+    is_complete(&outcome, &lab);
+    are_complete(&outcome, lab.private_modules());
+    keeps_to_itself(&lab, &outcome);
 }
 
 /// The private proxy has its zips elsewhere: who is sent there shows no login.
