@@ -105,7 +105,7 @@ fn traced(case: &Case, project: &Project<'_>) -> Outcome {
     let command = prepared(project.command(&newest_go(), product::path()));
     let words = ["sh", "-c", case.script];
     if case.carried {
-        return Traced::carried(&name, command, words).finish();
+        return Traced::carried_in(Scratch::new(&name), command, &[], words).finish();
     }
     let mut traced = Traced::start(&name, command, words);
     if matches!(case.plain, PlainGo::Waits) {
