@@ -192,7 +192,7 @@ impl Shelf {
         }
         // A record of other bytes must not stand beside these.
         self.delete(&key(RECORDS, file)?)?;
-        let digest = self.write(&key(FILES, file)?, content)?;
+        let digest = self.write(&key(FILES, file)?, size, content)?;
         let record = Record { hash, digest, size };
         self.write_info(file)?;
         self.put(&key(RECORDS, file)?, record.to_string())?;
@@ -256,18 +256,28 @@ impl Shelf {
             kind: ProxyFileKind::Info,
             module: file.module.clone(),
         };
+        let key = key(FILES, &file)?;
+        // Of the other file of this version: to find out by writing takes five calls.
+        if self.get(&key)?.is_some() {
+            return Ok(());
+        }
         let payload = PutPayload::from(info(&file.module));
         let options = PutOptions::from(PutMode::Create);
-        match block_on(self.objects.put_opts(&key(FILES, &file)?, payload, options)) {
+        match block_on(self.objects.put_opts(&key, payload, options)) {
             Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Writes an object, which appears when it is whole.
-    fn write(&self, key: &Path, content: &mut impl Read) -> Result<[u8; 32], StoreError> {
+    /// Writes an object of about this size, which appears when it is whole.
+    fn write(
+        &self,
+        key: &Path,
+        size: u64,
+        content: &mut impl Read,
+    ) -> Result<[u8; 32], StoreError> {
         let mut digest = Sha256::new();
-        let mut part = read_part(content)?;
+        let mut part = read_part(content, size)?;
         digest.update(&part);
         if part.len() < PART {
             block_on(self.objects.put(key, part.into()))?;
@@ -277,7 +287,7 @@ impl Shelf {
         let mut all = || -> Result<(), StoreError> {
             while !part.is_empty() {
                 block_on(upload.put_part(std::mem::take(&mut part).into()))?;
-                part = read_part(content)?;
+                part = read_part(content, size)?;
                 digest.update(&part);
             }
             block_on(upload.complete())?;
@@ -322,8 +332,9 @@ pub(super) fn digest_of(file: &File) -> io::Result<[u8; 32]> {
     }
 }
 
-fn read_part(content: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut part = Vec::new();
+fn read_part(content: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {
+    // With a byte more than there is, the end is found without growing once more.
+    let mut part = Vec::with_capacity((size.min(PART as u64) + 1) as usize);
     content.take(PART as u64).read_to_end(&mut part)?;
     Ok(part)
 }
