@@ -122,7 +122,7 @@ fn grade(said: &BTreeSet<String>, expected: &BTreeSet<String>, loss: f64) -> Gra
         |token: &&String| !expected.contains(*token) && !of_loss(token) && !without_cause(token);
     if said.iter().any(|token| wrong(&token)) {
         Grade::Wrong
-    } else if said.is_superset(expected) && !said.iter().any(|token| without_cause(token)) {
+    } else if said.is_superset(expected) && !said.iter().any(without_cause) {
         Grade::Right
     } else {
         Grade::Short
