@@ -60,10 +60,23 @@ pub(super) struct Lossy {
     ours: Lookups,
 }
 
+/// What the downloads are made with.
+pub(super) struct Tools {
+    agent: Agent,
+    toolchain: Toolchain,
+}
+
+impl Tools {
+    pub(super) fn find() -> Result<Self> {
+        Ok(Self {
+            agent: Agent::find(None)?,
+            toolchain: toolchain::find("1.27")?,
+        })
+    }
+}
+
 /// Downloads so often each way, with so many hundredths of the questions lost.
-pub(super) fn measure(downloads: u16, percent: u8) -> Result<Lossy> {
-    let agent = Agent::find(None)?;
-    let toolchain = toolchain::find("1.27")?;
+pub(super) fn measure(tools: &Tools, downloads: u16, percent: u8) -> Result<Lossy> {
     let lab = Lab::builder()
         .modules(Modules::many(MODULES))
         .fault(FaultKind::DnsLoss(percent))
@@ -83,7 +96,7 @@ pub(super) fn measure(downloads: u16, percent: u8) -> Result<Lossy> {
                 Way::Plain => &mut found.plain,
                 Way::Ours => &mut found.ours,
             };
-            download(way, &agent, &toolchain, &project, &report)
+            download(way, tools, &project, &report)
                 .and_then(|succeeded| {
                     of_way.downloads_failed += usize::from(!succeeded);
                     of_way.add(&read_report(&report)?)
@@ -95,22 +108,16 @@ pub(super) fn measure(downloads: u16, percent: u8) -> Result<Lossy> {
 }
 
 /// True if it succeeded.
-fn download(
-    way: Way,
-    agent: &Agent,
-    toolchain: &Toolchain,
-    project: &Project<'_>,
-    report: &Path,
-) -> Result<bool> {
+fn download(way: Way, tools: &Tools, project: &Project<'_>, report: &Path) -> Result<bool> {
     project.clear_module_cache()?;
     let status = project
-        .command(toolchain, &agent.path)
+        .command(&tools.toolchain, &tools.agent.path)
         .arg("run")
         .args(way.option())
         .args(["--quiet", "--report"])
         .arg(report)
         .arg("--")
-        .arg(toolchain.go())
+        .arg(tools.toolchain.go())
         .args(["mod", "download"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -111,6 +111,10 @@ pub(crate) fn measure(options: &Options) -> Result<bool> {
             "gomod-bench: not optimised: the figures say little (cargo xtask bench builds it right)"
         );
     }
+    // What is missing is said now rather than minutes later.
+    let tools = (options.downloads > 0)
+        .then(lossy::Tools::find)
+        .transpose()?;
     let nameserver = Nameserver::start(Duration::from_millis(options.delay))?;
     let candidates = Kind::ALL
         .into_iter()
@@ -134,8 +138,8 @@ pub(crate) fn measure(options: &Options) -> Result<bool> {
     let figures = figures(&found)?;
     // They must not share the machine with what comes now.
     drop((candidates, nameserver));
-    let lossy = (options.downloads > 0)
-        .then(|| lossy::measure(options.downloads, options.loss))
+    let lossy = tools
+        .map(|tools| lossy::measure(&tools, options.downloads, options.loss))
         .transpose()?;
     print(
         options,
