@@ -34,7 +34,7 @@ pub use error::KernelError;
 pub use heartbeat::Heartbeat;
 pub use names::NameRedirector;
 pub use preflight::{preflight, version};
-pub use priority::run_before_others;
+pub use priority::{Urgency, run_before_others};
 pub use programs::{Missing, PROGRAM_NAMES};
 pub use redirect::{NearEnds, RedirectedFrom, Redirector, netns_cookie};
 pub use round_trip::round_trip;

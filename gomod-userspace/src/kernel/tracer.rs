@@ -19,7 +19,7 @@ use super::{
     module_files::ModuleFiles,
     mounts,
     names::NameRedirector,
-    priority::run_before_others,
+    priority::{Urgency, run_before_others},
     processes::{self, Processes},
     programs::{self, Missing, Redirected},
     redirect::{self, NearEnds, Redirector},
@@ -129,7 +129,7 @@ impl Tracer {
     ///
     /// `CAP_SYS_NICE`; without it, a busy machine may lose records, which are counted.
     pub fn run_before_others(&self) {
-        run_before_others();
+        run_before_others(Urgency::Lossy);
     }
 
     /// The next events in the order of their times; empty when a sampling period went by without any. Safe to cancel.

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 use rustls::RootCertStore;
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::{Builder, Runtime};
 
 use super::dns_server::DnsServer;
 use super::serving::Serving;
@@ -116,8 +116,8 @@ impl Stub {
         self.bound.iter().map(|bound| bound.endpoint).collect()
     }
 
-    /// Answers, on threads of its own and on the current tokio runtime, which is best one of [`runtime`]. What was done
-    /// comes out of the account.
+    /// Answers, on threads of its own and on the current tokio runtime, which is best one of [`runtime()`]. What was
+    /// done comes out of the account.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -132,7 +132,7 @@ impl Stub {
 ///
 /// `begin` is what its thread does first.
 pub fn runtime(begin: fn()) -> io::Result<Runtime> {
-    runtime::Builder::new_multi_thread()
+    Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("nameserver")
         .on_thread_start(begin)

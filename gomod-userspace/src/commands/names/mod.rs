@@ -19,7 +19,7 @@ use super::accelerate::{Learned, trusted};
 use crate::{
     accelerator::upstream::{Resolve, Resolving},
     kernel::{
-        Heartbeat, NameRedirector, Tracer,
+        Heartbeat, NameRedirector, Tracer, Urgency,
         events::{Event, EventKind, Pid},
         netns_cookie, run_before_others,
     },
@@ -229,7 +229,7 @@ impl Drop for NameService {
 
 /// What threads that answer do first: their delay is everybody's, and they need no privileges.
 fn begin_thread() {
-    run_before_others();
+    run_before_others(Urgency::Awaited);
     super::preamble::drop_privileges();
 }
 

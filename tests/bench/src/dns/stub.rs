@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use gomod_trace::{
-    kernel::run_before_others,
+    kernel::{Urgency, run_before_others},
     nameserver::{Stub, StubOptions, runtime},
 };
 
@@ -19,19 +19,19 @@ pub(crate) struct Stubbed {
 /// Serves until it is killed.
 pub(crate) fn serve(stubbed: &Stubbed) -> Result<()> {
     let options = StubOptions {
-        begin_thread: run_before_others,
+        begin_thread,
         ..StubOptions::default()
     };
     let stub = Stub::bind(&[stubbed.server], options)?;
     let address = stub.endpoints().first().context("no endpoint")?.stub;
-    let runtime = runtime(run_before_others).context("cannot start a runtime")?;
+    let runtime = runtime(begin_thread).context("cannot start a runtime")?;
     let (serving, mut account) = {
         let _guard = runtime.enter();
         stub.serve()?
     };
     println!("{address}");
     // What it tells is read by another thread, which also reads the kernel's events, and has a runtime of its own.
-    run_before_others();
+    run_before_others(Urgency::Lossy);
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -41,4 +41,9 @@ pub(crate) fn serve(stubbed: &Stubbed) -> Result<()> {
             while !account.next().await.is_empty() && serving.events_lost() == 0 {}
         });
     bail!("answers were not told: the figures would say nothing")
+}
+
+/// As in a run, but for its privileges.
+fn begin_thread() {
+    run_before_others(Urgency::Awaited);
 }
