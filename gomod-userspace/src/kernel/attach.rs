@@ -18,6 +18,7 @@ use aya::{
 };
 
 use super::{
+    Tried,
     programs::{Entry, Hook, Missing, Redirected, offset, wanted},
     tracefs,
 };
@@ -53,6 +54,22 @@ pub(super) fn attach_all(
         }
     }
     Ok(missing)
+}
+
+/// Loads every program that is wanted, and attaches none.
+pub(super) fn try_all(ebpf: &mut Ebpf, redirected: Redirected) -> Vec<Tried> {
+    let mut loaded = load_all(ebpf, redirected);
+    wanted(redirected)
+        .map(|entry| Tried {
+            program: entry.program,
+            lost: entry.lost,
+            essential: entry.essential,
+            outcome: loaded
+                .remove(entry.program)
+                .unwrap_or_else(|| Err("the object does not contain it".to_owned()))
+                .map(|_| ()),
+        })
+        .collect()
 }
 
 type Loaded<'a> = HashMap<&'static str, Result<&'a mut Program, String>>;

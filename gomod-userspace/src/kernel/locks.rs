@@ -5,24 +5,41 @@ use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
 
 use super::events::Pid;
 
+/// A lock of flock(2) that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lock {
+    /// The process that took it; it's gone if that process passed the descriptor on and ended.
+    pub(super) holder: Pid,
+    device: (u32, u32),
+    /// The locked file.
+    pub(super) inode: u64,
+}
+
+impl Lock {
+    /// Whether the file is on the file system with this number (stat(2)).
+    pub(super) fn is_on(&self, device: u64) -> bool {
+        self.device == (rustix::fs::major(device), rustix::fs::minor(device))
+    }
+}
+
+/// All that are held on this machine, as far as the pid namespace shows them.
+pub(super) fn held() -> io::Result<Vec<Lock>> {
+    let locks = fs::read_to_string("/proc/locks")?;
+    Ok(locks.lines().filter_map(parse).collect())
+}
+
 /// The holder of the flock on a file and its command line, if there is one.
 pub(super) fn holder(path: &Path) -> io::Result<Option<(Pid, String)>> {
     let metadata = fs::metadata(path)?;
-    let locks = fs::read_to_string("/proc/locks")?;
-    let device = (
-        rustix::fs::major(metadata.dev()),
-        rustix::fs::minor(metadata.dev()),
-    );
-    Ok(locks
-        .lines()
-        .find_map(|line| parse(line, device, metadata.ino()))
-        .map(|pid| (pid, command_line(pid))))
+    Ok(held()?
+        .iter()
+        .find(|lock| lock.is_on(metadata.dev()) && lock.inode == metadata.ino())
+        .map(|lock| (lock.holder, command_line(lock.holder))))
 }
 
 /// Reads a line such as `3: FLOCK  ADVISORY  WRITE 4711 fe:00:131090 0 EOF`. A waiter's line has `->` as its
-/// second word. The process number is the one that took the lock; it's gone if that process passed the
-/// descriptor on and ended.
-fn parse(line: &str, device: (u32, u32), inode: u64) -> Option<Pid> {
+/// second word.
+fn parse(line: &str) -> Option<Lock> {
     let mut words = line.split_ascii_whitespace().skip(1);
     if words.next()? != "FLOCK" {
         return None;
@@ -31,11 +48,15 @@ fn parse(line: &str, device: (u32, u32), inode: u64) -> Option<Pid> {
     let mut file = words.next()?.split(':');
     let major = u32::from_str_radix(file.next()?, 16).ok()?;
     let minor = u32::from_str_radix(file.next()?, 16).ok()?;
-    let number: u64 = file.next()?.parse().ok()?;
-    ((major, minor) == device && number == inode).then_some(Pid(pid))
+    Some(Lock {
+        holder: Pid(pid),
+        device: (major, minor),
+        inode: file.next()?.parse().ok()?,
+    })
 }
 
-fn command_line(pid: Pid) -> String {
+/// Words joined by spaces; empty if unknown.
+pub(super) fn command_line(pid: Pid) -> String {
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(words.strip_suffix(&[0]).unwrap_or(&words)).replace('\0', " ")
 }
@@ -46,14 +67,15 @@ mod tests {
 
     #[test]
     fn reads_holders_and_passes_over_waiters() {
-        let line = "3: FLOCK  ADVISORY  WRITE 4711 fe:00:131090 0 EOF";
-        assert_eq!(parse(line, (0xfe, 0), 131_090), Some(Pid(4711)));
-        assert_eq!(parse(line, (0xfe, 1), 131_090), None);
+        let lock = parse("3: FLOCK  ADVISORY  WRITE 4711 fe:00:131090 0 EOF").unwrap();
+        assert_eq!((lock.holder, lock.inode), (Pid(4711), 131_090));
+        assert!(lock.is_on(rustix::fs::makedev(0xfe, 0)));
+        assert!(!lock.is_on(rustix::fs::makedev(0xfe, 1)));
         let waiter = "3: -> FLOCK  ADVISORY  WRITE 4712 fe:00:131090 0 EOF";
-        assert_eq!(parse(waiter, (0xfe, 0), 131_090), None);
+        assert_eq!(parse(waiter), None);
         let posix = "1: POSIX  ADVISORY  WRITE 12 fe:00:131090 0 EOF";
-        assert_eq!(parse(posix, (0xfe, 0), 131_090), None);
-        assert_eq!(parse("", (0, 0), 0), None);
+        assert_eq!(parse(posix), None);
+        assert_eq!(parse(""), None);
     }
 
     #[test]

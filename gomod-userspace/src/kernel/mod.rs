@@ -12,6 +12,7 @@ mod detach;
 mod error;
 pub mod events;
 mod heartbeat;
+mod held_locks;
 mod lock_waits;
 mod locks;
 mod memlock;
@@ -28,17 +29,21 @@ mod round_trip;
 mod samples;
 mod tracefs;
 mod tracer;
+mod trial;
 
 pub use decode::decode;
 pub use error::KernelError;
 pub use heartbeat::Heartbeat;
+pub use held_locks::{HeldLock, HeldLocks, held_locks};
 pub use names::NameRedirector;
-pub use preflight::{preflight, version};
+pub use preflight::{FLOOR, lacking_capabilities, preflight, version};
 pub use priority::{Urgency, run_before_others};
+pub use processes::missing_in_pid_namespace;
 pub use programs::{Missing, PROGRAM_NAMES};
 pub use redirect::{NearEnds, RedirectedFrom, Redirector, netns_cookie};
 pub use round_trip::round_trip;
 pub use tracer::{Options, Tracer, now};
+pub use trial::{Tried, try_programs};
 
 /// The kernel programs, as they ship.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("GOMOD_EBPF_OBJECT"));

@@ -5,9 +5,9 @@ use std::{env, ffi::OsString, fs, path::Path};
 
 use super::KernelError;
 
-/// Oldest kernel on which the programs can load: the ring buffer and `bpf_get_current_pid_tgid` and the socket
+/// Oldest kernel on which the programs can load, major and minor number: the ring buffer and `bpf_get_current_pid_tgid` and the socket
 /// cookie in `cgroup/sock_create` are there by 5.10, the oldest long-term kernel with all of them.
-const FLOOR: (u32, u32) = (5, 10);
+pub const FLOOR: (u32, u32) = (5, 10);
 const FLOOR_NAME: &str = "5.10";
 
 /// Capabilities that loading and attaching need (capability(7)), by bit number.
@@ -32,14 +32,20 @@ pub fn preflight() -> Result<(), KernelError> {
             floor: FLOOR_NAME,
         });
     }
-    let missing = missing_capabilities(effective_capabilities()?);
-    if !missing.is_empty() {
-        return Err(KernelError::Capabilities {
-            missing: missing.join(", "),
-            remedy: remedy(),
-        });
+    match lacking_capabilities()? {
+        Some(error) => Err(error),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// The error that names the capabilities which this process lacks, and a command that would have them; `None` if it
+/// has all.
+pub fn lacking_capabilities() -> Result<Option<KernelError>, KernelError> {
+    let missing = missing_capabilities(effective_capabilities()?);
+    Ok((!missing.is_empty()).then(|| KernelError::Capabilities {
+        missing: missing.join(", "),
+        remedy: remedy(),
+    }))
 }
 
 /// Major and minor number of a kernel release such as "6.1.0-13-amd64".

@@ -29,7 +29,7 @@ type Executable = (u64, u64, i64);
 
 /// What is lost in a pid namespace of our own: the kernel programs see the numbers of the initial one, under which our
 /// `/proc` shows nothing, or somebody else.
-pub(super) fn missing_in_pid_namespace() -> Option<Missing> {
+pub fn missing_in_pid_namespace() -> Option<Missing> {
     /// `PROC_PID_INIT_INO` (`include/linux/proc_ns.h`).
     const INITIAL: &str = "pid:[4026531836]";
     let own = fs::read_link("/proc/self/ns/pid").ok()?;

@@ -241,29 +241,12 @@ pub fn now() -> MonotonicNanos {
 }
 
 fn load(cgroup: BorrowedFd<'_>, options: Options) -> Result<(Ebpf, Vec<Missing>), KernelError> {
-    mounts::prepare().map_err(KernelError::system(
-        "cannot make a private mount namespace with tracefs for the tracepoints",
-    ))?;
     let _unlimited = memlock::Unlimited::begin();
-    let group_dead = programs::group_dead_offset();
-    let log_level = if options.debug { u8::MAX } else { 0 };
     let redirected = Redirected {
         connections: options.redirect,
         names: options.names,
     };
-    let mut loader = EbpfLoader::new();
-    for map in programs::unused_maps(redirected) {
-        loader.map_max_entries(map, 1);
-    }
-    let mut ebpf = loader
-        .btf(None)
-        .override_global("GROUP_DEAD_OFFSET", &group_dead, true)
-        .override_global(aya_log::LEVEL, &log_level, true)
-        .load(OBJECT)
-        .map_err(|source| KernelError::Object {
-            source: Box::new(source),
-            remedy: "check `ulimit -l`, the memory limit of this cgroup and /proc/sys/kernel/unprivileged_bpf_disabled",
-        })?;
+    let mut ebpf = open(redirected, if options.debug { u8::MAX } else { 0 })?;
     let mut traced: CgroupArray<_> = take_map(&mut ebpf, "TRACED", CgroupArray::try_from)?;
     traced.set(0, cgroup, 0).map_err(map_error("TRACED"))?;
     let missing = attach::attach_all(&mut ebpf, cgroup, redirected).map_err(|refused| {
@@ -273,6 +256,27 @@ fn load(cgroup: BorrowedFd<'_>, options: Options) -> Result<(Ebpf, Vec<Missing>)
         }
     })?;
     Ok((ebpf, missing))
+}
+
+/// Makes the maps. The calling thread gets a mount namespace of its own and should end after it has loaded programs.
+pub(super) fn open(redirected: Redirected, log_level: u8) -> Result<Ebpf, KernelError> {
+    mounts::prepare().map_err(KernelError::system(
+        "cannot make a private mount namespace with tracefs for the tracepoints",
+    ))?;
+    let group_dead = programs::group_dead_offset();
+    let mut loader = EbpfLoader::new();
+    for map in programs::unused_maps(redirected) {
+        loader.map_max_entries(map, 1);
+    }
+    loader
+        .btf(None)
+        .override_global("GROUP_DEAD_OFFSET", &group_dead, true)
+        .override_global(aya_log::LEVEL, &log_level, true)
+        .load(OBJECT)
+        .map_err(|source| KernelError::Object {
+            source: Box::new(source),
+            remedy: "check `ulimit -l`, the memory limit of this cgroup and /proc/sys/kernel/unprivileged_bpf_disabled",
+        })
 }
 
 type Redirecting = (

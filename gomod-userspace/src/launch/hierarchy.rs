@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where cgroup v2 is mounted, and where our own cgroup lies in it.
 
-use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::LaunchError;
 use super::ancestors::{own_pid, read};
+use super::mount_points::{MountPoint, mount_points};
 
 /// The unified hierarchy as this process sees it.
 #[derive(Clone, Debug)]
@@ -38,7 +37,14 @@ impl Hierarchy {
         }
         let visible: Vec<_> = mounts
             .iter()
-            .filter_map(|mount| Some((mount, mount.point.join(below(&mount.root, &own_path)?))))
+            .filter_map(|mount| {
+                Some((
+                    mount,
+                    mount
+                        .point
+                        .join(below(&mount.root.to_string_lossy(), &own_path)?),
+                ))
+            })
             .filter(|(_, directory)| is_cgroup2(directory))
             .collect();
         let Some((mount, own)) = visible.iter().find(|(mount, _)| mount.writable) else {
@@ -81,60 +87,12 @@ pub(super) fn unified_path(membership: &[u8]) -> Option<String> {
         .find_map(|line| line.strip_prefix("0::").map(str::to_owned))
 }
 
-struct Mount {
-    point: PathBuf,
-    /// Which cgroup the mount shows, relative to the root of our cgroup namespace.
-    root: String,
-    writable: bool,
-}
-
-/// Lines of `proc_pid_mountinfo(5)` whose file system is cgroup2; of several on one point, the last covers the others.
-fn cgroup2_mounts(mountinfo: &[u8]) -> Vec<Mount> {
-    let mut mounts: Vec<Mount> = mountinfo
-        .split(|byte| *byte == b'\n')
-        .filter_map(mount)
-        .collect();
+/// Those whose file system is cgroup2; of several on one point, the one that covers the others comes first.
+fn cgroup2_mounts(mountinfo: &[u8]) -> Vec<MountPoint> {
+    let mut mounts = mount_points(mountinfo);
+    mounts.retain(|mount| mount.kind == "cgroup2");
     mounts.reverse();
     mounts
-}
-
-fn mount(line: &[u8]) -> Option<Mount> {
-    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-    let separator = words.iter().position(|word| *word == b"-")?;
-    let [_, _, _, root, point, options, ..] = words[..] else {
-        return None;
-    };
-    let [kind, _, super_options] = words.get(separator + 1..separator + 4)? else {
-        return None;
-    };
-    if *kind != b"cgroup2" {
-        return None;
-    }
-    let writable = |options: &[u8]| {
-        options
-            .split(|byte| *byte == b',')
-            .any(|option| option == b"rw")
-    };
-    Some(Mount {
-        point: PathBuf::from(OsString::from_vec(unescape(point))),
-        root: String::from_utf8_lossy(&unescape(root)).into_owned(),
-        writable: writable(options) && writable(super_options),
-    })
-}
-
-/// Blanks and backslashes are written as `\` and three octal digits.
-fn unescape(word: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(word.len());
-    let mut rest = word;
-    while let Some((first, tail)) = rest.split_first() {
-        let octal = tail
-            .get(..3)
-            .filter(|_| *first == b'\\')
-            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        plain.push(octal.unwrap_or(*first));
-        rest = if octal.is_some() { &tail[3..] } else { tail };
-    }
-    plain
 }
 
 /// The way from a mount's root down to a cgroup; `None` if it lies elsewhere, or above the namespace's root, where
@@ -175,8 +133,8 @@ mod tests {
         let mounts = cgroup2_mounts(text);
         assert_eq!(mounts.len(), 2);
         assert_eq!(
-            (mounts[0].root.as_str(), mounts[0].writable),
-            ("/a b", false)
+            (mounts[0].root.as_path(), mounts[0].writable),
+            (Path::new("/a b"), false)
         );
         assert_eq!(
             (mounts[1].point.as_path(), mounts[1].writable),

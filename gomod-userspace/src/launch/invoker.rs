@@ -58,6 +58,14 @@ impl Invoker {
         }
     }
 
+    /// As if no sudo had called us, whoever did: our own identity and environment.
+    ///
+    /// # Errors
+    /// [`LaunchError::Proc`] without a readable `/proc`.
+    pub fn ourselves() -> Result<Self, LaunchError> {
+        Self::plain()
+    }
+
     /// The value of the first entry of that name, as `getenv` finds it.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&OsStr> {

@@ -9,6 +9,7 @@
 //! answers that expired within the last 30 seconds. What was done is [`Told`].
 
 pub mod answer;
+mod ask;
 mod cache;
 pub mod dns_server;
 mod endpoint;
@@ -29,6 +30,7 @@ pub mod told;
 #[cfg(test)]
 mod tests;
 
+pub use ask::{Reply, ask};
 pub use dns_server::{DnsServer, InvalidDnsServer};
 pub use names::{LookupError, Names, Statistics};
 pub use resolv_conf::ResolvConf;

@@ -78,7 +78,7 @@ impl Learned {
     pub(in crate::commands) fn of(pid: Pid, exec: &Exec) -> Option<Self> {
         let block = fs::read(format!("/proc/{pid}/environ")).ok()?;
         let version = exec.go_version.as_deref().and_then(GoVersion::of_toolchain);
-        effective(Environment::from_block(&block), &exec.exe, version.as_ref())
+        effective(Environment::from_block(&block), &exec.exe, version.clone())
             .and_then(|effective| Ok((via(&effective.settings)?, effective)))
             .inspect_err(|error| tracing::info!(%error, %pid, "left alone"))
             .ok()

@@ -3,11 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::settings::read_bounded;
-use crate::golang::{
-    GoMod, GoSum, GoWork, Settings,
-    needs::{GoCommand, Project},
-    settings::Workspace,
+use crate::{
+    golang::{
+        GoMod, GoSum, GoWork, Settings,
+        needs::{GoCommand, Project},
+        settings::Workspace,
+    },
+    launch::read_bounded,
 };
 
 /// Reads them; `None` if there is no project.

@@ -114,10 +114,10 @@ impl<'a> Layers<'a> {
 }
 
 /// Name and value.
-type Assignment<'a> = (&'a [u8], &'a [u8]);
+pub(super) type Assignment<'a> = (&'a [u8], &'a [u8]);
 
 /// The assignments of a file; other lines are comments.
-fn assignments(file: &EnvFile) -> Result<Vec<Assignment<'_>>, SettingsError> {
+pub(super) fn assignments(file: &EnvFile) -> Result<Vec<Assignment<'_>>, SettingsError> {
     let bytes = match file {
         EnvFile::Missing => return Ok(Vec::new()),
         EnvFile::Content { bytes } => bytes,

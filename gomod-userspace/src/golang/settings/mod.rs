@@ -5,17 +5,21 @@
 //! GOROOT/go.env and its values are built in. Whoever reads the files does so as [`paths`] tells, then
 //! [`Settings::effective`] is pure.
 
+mod caches;
 mod database;
 mod environment;
 mod flags;
+mod origin;
 pub mod paths;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+pub use caches::CacheDirectories;
 pub use database::{Sumdb, SumdbSetting};
 pub use environment::{EnvFile, Environment};
 pub use flags::{Flags, FlagsError};
+pub use origin::{Origin, Written, without_credentials, written};
 
 use self::environment::Layers;
 use super::base_url::BaseUrl;
@@ -173,7 +177,7 @@ impl Settings {
             no_proxy: patterns("GONOPROXY")?,
             no_sumdb: patterns("GONOSUMDB")?,
             insecure: Patterns::parse(text("GOINSECURE")?),
-            mod_cache: mod_cache(&layers),
+            mod_cache: caches::modules(&layers),
             flags: Flags::parse(text("GOFLAGS")?)?,
             toolchain: text("GOTOOLCHAIN")?.to_owned(),
             go111module: text("GO111MODULE")?.to_owned(),
@@ -246,19 +250,6 @@ const HTTP_PROXY_VARIABLES: [&str; 6] = [
     "NO_PROXY",
     "no_proxy",
 ];
-
-/// GOMODCACHE, else `pkg/mod` in the first directory of GOPATH, else `go/pkg/mod` in the home directory.
-fn mod_cache(layers: &Layers<'_>) -> Option<PathBuf> {
-    let directory = match (layers.bytes("GOMODCACHE"), layers.bytes("GOPATH")) {
-        (Some(directory), _) => paths::path(directory),
-        (None, Some(gopath)) => {
-            let first = gopath.split(|byte| *byte == b':').next()?;
-            paths::path(first).join("pkg/mod")
-        }
-        (None, None) => paths::path(layers.environment.get("HOME")?).join("go/pkg/mod"),
-    };
-    directory.is_absolute().then_some(directory)
-}
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@
 mod error;
 mod mount;
 mod reader;
+mod rehearse;
 mod store;
 
 use std::ffi::CString;

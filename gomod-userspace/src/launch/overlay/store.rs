@@ -170,6 +170,16 @@ impl TrustStore {
         self.all().map(|file| file.content.as_slice())
     }
 
+    /// The bundle that is read, if there is one; symbolic links resolved.
+    pub fn bundle(&self) -> Option<&Path> {
+        self.bundle.as_ref().map(|file| file.place.path.as_path())
+    }
+
+    /// Where certificates were looked for: files, then directories.
+    pub fn looked_at(&self) -> &[PathBuf] {
+        &self.looked_at
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &StoreFile> {
         self.bundle.iter().chain(&self.others)
     }
