@@ -8,6 +8,7 @@
 pub mod accelerator;
 pub mod commands;
 pub mod diagnose;
+pub mod doctor;
 pub mod golang;
 pub mod kernel;
 pub mod launch;

@@ -10,6 +10,7 @@ mod accelerate;
 mod causes;
 mod faults;
 mod harness;
+mod hazards;
 mod identity;
 mod kernel_programs;
 mod names;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         accelerate::trials(),
         quiet_network::trials(),
         residue::trials(),
+        hazards::trials(),
         store::trials(),
         terminal::trials(),
         toolchains::trials(),

@@ -3,6 +3,7 @@
 
 mod accelerate;
 mod cache;
+mod cache_watch;
 mod carry;
 mod names;
 mod preamble;

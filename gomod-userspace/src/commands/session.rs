@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{run::Arguments, say};
+use super::{cache_watch::CacheWatch, run::Arguments, say};
 use crate::{
     diagnose::{Diagnosis, StallChange},
     kernel::{
@@ -31,6 +31,9 @@ const PERIOD: Duration = Duration::from_millis(100);
 pub(super) struct Session {
     timeline: Timeline,
     diagnosis: Diagnosis,
+    caches: CacheWatch,
+    /// How many of the diagnosis's hazards were shown.
+    hazards_shown: usize,
     live: Rc<RefCell<Live>>,
     events: Option<EventStream<File>>,
     recording: Option<Recording>,
@@ -52,6 +55,8 @@ impl Session {
         Self {
             timeline: Timeline::new(began),
             diagnosis: Diagnosis::with_databases(databases),
+            caches: CacheWatch::default(),
+            hazards_shown: 0,
             live: Rc::new(RefCell::new(Live::new(LiveOptions { quiet, total }))),
             events: events.map(EventStream::new),
             recording,
@@ -73,7 +78,7 @@ impl Session {
     /// Takes in a batch, and judges if it is time or something urgent came. What can't be read or written is told once;
     /// the command goes on as it would without us.
     pub(super) fn take(&mut self, batch: Result<Vec<Event>, KernelError>) {
-        let batch = match batch {
+        let mut batch = match batch {
             Ok(batch) => batch,
             Err(error) => {
                 if !self.blind {
@@ -83,6 +88,8 @@ impl Session {
                 return;
             }
         };
+        let caches = self.caches.look(&batch);
+        batch.extend(caches);
         let mut urgent = false;
         for event in &batch {
             urgent |= is_urgent(&event.kind);
@@ -100,6 +107,13 @@ impl Session {
     }
 
     fn show(&mut self, changes: &[StallChange], now: MonotonicNanos) {
+        for hazard in self.diagnosis.hazards().iter().skip(self.hazards_shown) {
+            self.live.borrow_mut().hazard(hazard, &self.timeline);
+            if let Some(events) = &mut self.events {
+                events.hazard(hazard, &self.timeline);
+            }
+        }
+        self.hazards_shown = self.diagnosis.hazards().len();
         self.live.borrow_mut().tick(&self.timeline, changes, now);
         keep_or_drop(&mut self.events, "--events", |events| {
             events.tick(&self.timeline, changes)
@@ -122,9 +136,9 @@ impl Session {
         {
             complain("--record is incomplete", &error);
         }
-        let stalls = self.diagnosis.stalls();
+        let (stalls, hazards) = (self.diagnosis.stalls(), self.diagnosis.hazards());
         let report = arguments.report.as_deref().filter(|path| {
-            let report = Report::build(&self.timeline, stalls, facts);
+            let report = Report::build(&self.timeline, stalls, hazards, facts);
             match invoker.with_file_rights(|| write_report(path, &report)) {
                 Ok(Ok(())) => return true,
                 Ok(Err(error)) => complain("no report", &error),
@@ -135,6 +149,7 @@ impl Session {
         if !arguments.quiet {
             let shown = SummaryFacts {
                 run: facts,
+                hazards,
                 report,
                 events: arguments.events.as_deref(),
             };

@@ -11,6 +11,7 @@ mod causes;
 mod connect;
 mod dns;
 mod dual;
+mod hazard;
 mod hello;
 mod ledger;
 mod limits;
@@ -26,6 +27,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use cause::Cause;
+pub use hazard::{Hazard, SharedCaches};
 pub use limits::Limits;
 pub use stall::{Evidence, Stall, StallChange, StallId, StallSubject};
 pub use verdict::{Confidence, Stage, Verdict};
@@ -51,6 +53,7 @@ pub struct Diagnosis {
     causes: causes::Causes,
     channels: dual::Channels,
     locks: lock::Locks,
+    hazards: hazard::Hazards,
     cuts: transfer::Cuts,
     rates: transfer::Rates,
 }
@@ -152,6 +155,11 @@ impl Diagnosis {
         self.ledger.stalls()
     }
 
+    /// All hazards so far, in the order they became known; the list only grows.
+    pub fn hazards(&self) -> &[Hazard] {
+        self.hazards.found()
+    }
+
     /// Looks at what is under way and says what is new. `now` never goes back between calls.
     pub fn examine(&mut self, timeline: &Timeline, now: MonotonicNanos) -> Vec<StallChange> {
         for place in self.connections.seen..timeline.connections.len() {
@@ -175,6 +183,7 @@ impl Diagnosis {
         self.nameservers.examine(view, &self.dns, ledger);
         self.locks.examine(view, ledger);
         self.upstreams.examine(view, &mut self.causes, ledger);
+        self.hazards.examine(view);
         let mut transfers: BTreeMap<Pid, Vec<&Connection>> = BTreeMap::new();
         let mut establishing = BTreeSet::new();
         let mut retired = BTreeSet::new();

@@ -88,6 +88,15 @@ verdicts! {
     DualChannel = "anomaly.dual_channel",
     /// Another process holds a lock of the module cache.
     LockContention = "contention.lock",
+    /// Build cache and module cache are, or lie in, the same directory.
+    CacheShared = "hazard.cache.shared",
+}
+
+impl Verdict {
+    /// True if it is said of a [`Hazard`](super::Hazard), never of a [`Stall`](super::Stall).
+    pub const fn is_hazard(self) -> bool {
+        matches!(self, Self::CacheShared)
+    }
 }
 
 impl Serialize for Verdict {

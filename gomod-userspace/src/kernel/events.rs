@@ -14,9 +14,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 mod attempt;
+mod caches;
 mod nameserver;
 
 pub use attempt::{Attempt, AttemptFailure, AttemptStep, OwnHello};
+pub use caches::{CacheSource, Caches};
 pub use nameserver::{NameAnswered, NameAsked, NameReply, NameSource};
 
 /// A moment of `CLOCK_MONOTONIC`, nanoseconds since boot.
@@ -173,6 +175,8 @@ pub enum EventKind {
     NameAnswered(NameAnswered),
     /// The DNS stub has asked a nameserver.
     NameAsked(NameAsked),
+    /// Where the caches of a `go` process lie became known.
+    Caches(Caches),
     /// Events that the ring buffer had no room for, since the last report of this kind.
     Lost {
         /// How many.

@@ -6,7 +6,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::facts::{ModuleFact, ProcessFact, Sequence, by_version, in_order, milliseconds};
 use crate::{
-    diagnose::Stall,
+    diagnose::{Hazard, Stall},
     kernel::events::{FetchedAhead, MonotonicNanos},
     timeline::{Connection, DnsExchange, RequestSeen, Timeline},
 };
@@ -65,6 +65,7 @@ pub struct Report<'a> {
     prefetch: Option<FetchedAhead>,
     modules: Vec<ModuleFact<'a>>,
     stalls: Sequence<'a, Stall>,
+    hazards: Sequence<'a, Hazard>,
     events: Events,
 }
 
@@ -76,7 +77,12 @@ struct Events {
 
 impl<'a> Report<'a> {
     /// The report of a run. Requests are seen only where they were carried: elsewhere they are encrypted.
-    pub fn build(timeline: &'a Timeline, stalls: &'a [Stall], run: &'a RunFacts) -> Self {
+    pub fn build(
+        timeline: &'a Timeline,
+        stalls: &'a [Stall],
+        hazards: &'a [Hazard],
+        run: &'a RunFacts,
+    ) -> Self {
         let began = timeline.began;
         Self {
             schema: SCHEMA,
@@ -105,6 +111,10 @@ impl<'a> Report<'a> {
             modules: by_version(timeline),
             stalls: Sequence {
                 items: stalls,
+                began,
+            },
+            hazards: Sequence {
+                items: hazards,
                 began,
             },
             events: Events {

@@ -13,10 +13,10 @@ use super::{
     palette::{Palette, moves_cursor},
     progress::Progress,
     screen::{LineBelow, Size},
-    stall_lines::{stall_ended, stall_explained, stall_known},
+    stall_lines::{hazard_known, stall_ended, stall_explained, stall_known},
 };
 use crate::{
-    diagnose::{StallChange, StallId},
+    diagnose::{Hazard, StallChange, StallId},
     kernel::events::MonotonicNanos,
     timeline::Timeline,
 };
@@ -83,26 +83,37 @@ impl Live {
     /// terminal is gone is no reason to stop a run: failed writes are passed over.
     pub fn tick(&mut self, timeline: &Timeline, stalls: &[StallChange], now: MonotonicNanos) {
         let text = self.stall_text(timeline.began, stalls);
+        self.print(&text);
+        if let Output::Line { bar, size, .. } = &mut self.output {
+            self.progress.tick(timeline, now);
+            if !self.suspended {
+                // One column stays free: a full row would make the terminal wrap.
+                let width = usize::from(size().0).saturating_sub(1);
+                bar.set_message(self.progress.line(width));
+            }
+        }
+    }
+
+    /// Shows a hazard, once.
+    pub fn hazard(&mut self, hazard: &Hazard, timeline: &Timeline) {
+        self.print(&hazard_known(hazard, timeline.began, self.palette));
+    }
+
+    /// Lines that stay, above the live one.
+    fn print(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         match &mut self.output {
             Output::Nothing => {}
             Output::Lines(writer) => {
                 let _ = writer.write_all(text.as_bytes());
             }
-            Output::Line { bar, writer, size } => {
-                self.progress.tick(timeline, now);
-                if !text.is_empty() {
-                    bar.suspend(|| {
-                        let _ = writer
-                            .write_all(text.as_bytes())
-                            .and_then(|()| writer.flush());
-                    });
-                }
-                if !self.suspended {
-                    // One column stays free: a full row would make the terminal wrap.
-                    let width = usize::from(size().0).saturating_sub(1);
-                    bar.set_message(self.progress.line(width));
-                }
-            }
+            Output::Line { bar, writer, .. } => bar.suspend(|| {
+                let _ = writer
+                    .write_all(text.as_bytes())
+                    .and_then(|()| writer.flush());
+            }),
         }
     }
 

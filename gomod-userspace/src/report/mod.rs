@@ -31,6 +31,6 @@ pub use file::{ReportError, check_target, create_stream, write_report};
 pub use json::{Mode, Report, RunFacts, SCHEMA};
 pub use live::{Live, LiveOptions};
 pub use palette::Palette;
-pub use stall_lines::{stall_ended, stall_explained, stall_known};
+pub use stall_lines::{hazard_known, stall_ended, stall_explained, stall_known};
 pub use stream::EventStream;
 pub use summary::{SummaryFacts, summary};

@@ -46,6 +46,11 @@ impl Palette {
         self.paint("31", text)
     }
 
+    /// What deserves a look.
+    pub(super) fn yellow(self, text: &str) -> Cow<'_, str> {
+        self.paint("33", text)
+    }
+
     /// Something that is over.
     pub(super) fn green(self, text: &str) -> Cow<'_, str> {
         self.paint("32", text)

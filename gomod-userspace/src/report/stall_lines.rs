@@ -11,7 +11,7 @@ use super::{
     units,
 };
 use crate::{
-    diagnose::{Evidence, Stall, StallSubject},
+    diagnose::{Evidence, Hazard, Stall, StallSubject},
     kernel::events::MonotonicNanos,
 };
 
@@ -39,6 +39,26 @@ pub fn stall_known(stall: &Stall, began: MonotonicNanos, palette: Palette) -> St
     }
     if !stall.action.is_empty() {
         lines += &wrap(&stall.action, "    → ", "      ", WIDTH);
+        lines.push('\n');
+    }
+    lines
+}
+
+/// The lines for a hazard, each ended by a newline.
+pub fn hazard_known(hazard: &Hazard, began: MonotonicNanos, palette: Palette) -> String {
+    let place = hazard.place.to_string_lossy();
+    let mut lines = format!(
+        "{} {}  {}  {}\n",
+        palette.bold("gomod-trace:"),
+        units::moment(hazard.known.since(began)),
+        palette.yellow(hazard.verdict.token()),
+        palette.bold(&printable(&place)),
+    );
+    for (text, first, others) in [
+        (&hazard.story, INDENT, INDENT),
+        (&hazard.action, "    → ", "      "),
+    ] {
+        lines += &wrap(text, first, others, WIDTH);
         lines.push('\n');
     }
     lines

@@ -14,7 +14,7 @@ use super::{
     unfinished::Unfinished,
 };
 use crate::{
-    diagnose::StallChange,
+    diagnose::{Hazard, StallChange},
     kernel::events::{MonotonicNanos, Pid},
     timeline::{
         Connection, DnsExchange, DnsOutcome, FileProgress, LockWait, ModuleFile, Process, Timeline,
@@ -83,6 +83,13 @@ impl<W: Write> EventStream<W> {
             files: Unfinished::default(),
             locks: Unfinished::default(),
         }
+    }
+
+    /// Takes in a hazard, to be written by the next [`tick`](Self::tick).
+    pub fn hazard(&mut self, hazard: &Hazard, timeline: &Timeline) {
+        self.batch.began = timeline.began;
+        let fact = hazard.tell(timeline.began);
+        self.batch.push(hazard.known, "hazard", State::Known, fact);
     }
 
     /// Writes and flushes what is new, in the order it happened; to be called several times a second. The

@@ -17,7 +17,7 @@ use super::{
     units,
 };
 use crate::{
-    diagnose::{Cause, Stall, Verdict},
+    diagnose::{Cause, Hazard, Stall, Verdict},
     timeline::{
         Connection, DnsExchange, DnsOutcome, FileProgress, ModuleFile, ModuleFileKind, Timeline,
     },
@@ -33,6 +33,8 @@ const SHOWN: usize = 20;
 pub struct SummaryFacts<'a> {
     /// The run as a whole.
     pub run: &'a RunFacts,
+    /// What may cost dearly later.
+    pub hazards: &'a [Hazard],
     /// Where the report was written.
     pub report: Option<&'a Path>,
     /// Where the event stream was written.
@@ -79,6 +81,7 @@ pub fn summary(
     }
     text += &connections(&timeline.connections, palette);
     text += &stalls_text(timeline, stalls, palette);
+    text += &hazards_text(facts.hazards, palette);
     text
 }
 
@@ -386,6 +389,30 @@ fn stalls_text(timeline: &Timeline, stalls: &[Stall], palette: Palette) -> Strin
     }
     if merged.len() > SHOWN {
         let _ = writeln!(text, "  and {} more kinds of stalls", merged.len() - SHOWN);
+    }
+    text
+}
+
+/// A hazard each; nothing without one.
+fn hazards_text(hazards: &[Hazard], palette: Palette) -> String {
+    if hazards.is_empty() {
+        return String::new();
+    }
+    let heading = units::counted(hazards.len(), "hazard", "hazards");
+    let mut text = format!("\n  {}\n", palette.dim(&heading));
+    for hazard in hazards.iter().take(SHOWN) {
+        let place = hazard.place.to_string_lossy();
+        let _ = writeln!(
+            text,
+            "             {}  {}",
+            palette.yellow(hazard.verdict.token()),
+            palette.bold(&printable(&place))
+        );
+        let indent = "             ";
+        text += &wrap(&hazard.story, indent, indent, WIDTH);
+        text.push('\n');
+        text += &wrap(&hazard.action, "             → ", "               ", WIDTH);
+        text.push('\n');
     }
     text
 }

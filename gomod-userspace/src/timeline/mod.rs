@@ -5,6 +5,7 @@
 //! facts, no judgement: those are [`crate::diagnose`]'s.
 
 mod attempt;
+mod caches;
 mod connection;
 mod dns;
 mod handshake;
@@ -23,6 +24,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use attempt::AttemptSeen;
+pub use caches::CachesSeen;
 pub use connection::{
     ClientHelloSeen, Connection, ConnectionId, Ended, ServerHelloSeen, StreamKind,
 };
@@ -55,6 +57,8 @@ pub struct Timeline {
     pub files: Vec<ModuleFile>,
     /// Lock waits in the order they began.
     pub locks: Vec<LockWait>,
+    /// Where the caches of `go` processes lie, in the order in which that became known.
+    pub caches: Vec<CachesSeen>,
     /// Requests that the accelerator answered, in the order in which that ended.
     pub requests: Vec<RequestSeen>,
     /// What the accelerator had fetched ahead when it told last; `None` where nothing is carried.
@@ -144,6 +148,11 @@ impl Timeline {
                 answered: answered.clone(),
             }),
             EventKind::FetchedAhead(ahead) => self.ahead = Some(*ahead),
+            EventKind::Caches(caches) => self.caches.push(CachesSeen {
+                pid,
+                at,
+                caches: caches.clone(),
+            }),
             EventKind::Lost { count } => self.events_lost = self.events_lost.saturating_add(*count),
             // Says nothing that the question itself does not say.
             EventKind::Connect {

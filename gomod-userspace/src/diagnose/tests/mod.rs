@@ -5,6 +5,7 @@ mod causes;
 mod connect;
 mod dns;
 mod dual;
+mod hazard;
 mod hello;
 mod transfer;
 mod upstream;
@@ -114,6 +115,7 @@ fn the_verdicts_are_those_of_the_list() {
             "anomaly.body.slow",
             "anomaly.dual_channel",
             "contention.lock",
+            "hazard.cache.shared",
         ]
     );
     let causes: Vec<&str> = Cause::ALL.iter().map(|cause| cause.token()).collect();

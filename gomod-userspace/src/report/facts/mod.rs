@@ -5,6 +5,7 @@
 
 mod connection;
 mod dns;
+mod hazard;
 mod lock;
 mod module;
 mod process;

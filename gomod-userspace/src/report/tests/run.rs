@@ -7,7 +7,11 @@ use serde_json::json;
 use time::macros::datetime;
 
 use crate::{
-    diagnose::{Cause, Confidence, Evidence, Stage, Stall, StallId, StallSubject, Verdict},
+    diagnose::{
+        Cause, Confidence, Evidence, Hazard, SharedCaches, Stage, Stall, StallId, StallSubject,
+        Verdict,
+    },
+    golang::CachePlace,
     kernel::events::{MonotonicNanos, Pid, SocketCookie, Traffic},
     report::{Mode, RunFacts},
     timeline::{
@@ -321,4 +325,27 @@ pub(in crate::report) fn stalls() -> Vec<Stall> {
 
 fn evidence(value: &serde_json::Value) -> Evidence {
     value.as_object().unwrap().clone()
+}
+
+/// GOCACHE in GOMODCACHE.
+pub(in crate::report) fn hazards() -> Vec<Hazard> {
+    let place = |path: &str| CachePlace {
+        named: path.into(),
+        link: false,
+        path: path.into(),
+        device: (8, 1),
+        within: path.into(),
+    };
+    let modules = place("/home/user/go/pkg/mod");
+    let shared = SharedCaches::between(&place("/home/user/go/pkg/mod/build"), &modules).unwrap();
+    vec![Hazard {
+        verdict: Verdict::CacheShared,
+        confidence: Confidence::Confirmed,
+        pid: Pid(101),
+        known: ms(8),
+        place: modules.path,
+        evidence: evidence(&json!({"relation": shared.sharing})),
+        story: shared.story,
+        action: shared.action,
+    }]
 }

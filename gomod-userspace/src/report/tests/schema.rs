@@ -31,7 +31,8 @@ pub(super) fn assert_valid(validator: &Validator, value: &Value) {
 
 fn report() -> Value {
     let (timeline, stalls, facts) = (run::timeline(), run::stalls(), run::facts());
-    serde_json::to_value(Report::build(&timeline, &stalls, &facts)).unwrap()
+    let hazards = run::hazards();
+    serde_json::to_value(Report::build(&timeline, &stalls, &hazards, &facts)).unwrap()
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn a_report_of_nothing_fits_the_schema() {
     let mut facts = run::facts();
     (facts.exit_code, facts.signal) = (None, Some(9));
     let timeline = crate::timeline::Timeline::default();
-    let value = serde_json::to_value(Report::build(&timeline, &[], &facts)).unwrap();
+    let value = serde_json::to_value(Report::build(&timeline, &[], &[], &facts)).unwrap();
     assert_valid(&validator(), &value);
     assert_eq!(value["exit_code"], Value::Null);
     assert_eq!(value["signal"], 9);
@@ -80,7 +81,7 @@ fn carried_requests_fit_the_schema() {
     });
     timeline.connections[0].way = Way::Accelerated;
     timeline.connections[0].why = Some("module host".into());
-    let report = Report::build(&timeline, &[], &facts);
+    let report = Report::build(&timeline, &[], &[], &facts);
     let value = serde_json::to_value(report).unwrap();
     assert_valid(&validator(), &value);
     let request = &value["requests"][0];
@@ -103,20 +104,25 @@ fn carried_requests_fit_the_schema() {
 #[test]
 fn every_verdict_fits_the_schema_and_it_knows_no_other() {
     let (timeline, facts) = (run::timeline(), run::facts());
-    let stalls: Vec<Stall> = Verdict::ALL
+    let (of_hazards, of_stalls): (Vec<Verdict>, Vec<Verdict>) =
+        Verdict::ALL.iter().partition(|verdict| verdict.is_hazard());
+    let stalls: Vec<Stall> = of_stalls
         .iter()
         .map(|verdict| Stall {
             verdict: *verdict,
             ..run::stalls().remove(0)
         })
         .collect();
-    let value = serde_json::to_value(Report::build(&timeline, &stalls, &facts)).unwrap();
-    assert_valid(&validator(), &value);
-    let tokens: Vec<&str> = Verdict::ALL.iter().map(|verdict| verdict.token()).collect();
-    assert_eq!(
-        schema()["$defs"]["stall"]["properties"]["verdict"]["enum"],
-        json!(tokens)
-    );
+    let hazards = run::hazards();
+    let report = Report::build(&timeline, &stalls, &hazards, &facts);
+    assert_valid(&validator(), &serde_json::to_value(report).unwrap());
+    for (name, verdicts) in [("stall", of_stalls), ("hazard", of_hazards)] {
+        let tokens: Vec<&str> = verdicts.iter().map(|verdict| verdict.token()).collect();
+        assert_eq!(
+            schema()["$defs"][name]["properties"]["verdict"]["enum"],
+            json!(tokens)
+        );
+    }
     assert_eq!(schema()["properties"]["schema"]["const"], SCHEMA);
 }
 
@@ -163,6 +169,9 @@ fn a_report_that_says_something_else_does_not_fit() {
         ("/stalls/0/stage", json!("goodbye")),
         ("/stalls/0/confidence", json!("certain")),
         ("/stalls/0/evidence", json!({"Not A Name": 1})),
+        ("/stalls/0/verdict", json!("hazard.cache.shared")),
+        ("/hazards/0/verdict", json!("contention.lock")),
+        ("/hazards/0/known_ms", json!(-1)),
     ] {
         let mut mutated = report.clone();
         *mutated.pointer_mut(pointer).unwrap() = value.clone();
@@ -177,6 +186,7 @@ fn a_report_that_says_something_else_does_not_fit() {
         "/connections/0/server_hello",
         "/modules/0",
         "/stalls/0",
+        "/hazards/0",
         "/events",
     ] {
         let object = |report: &mut Value| {
@@ -239,6 +249,7 @@ fn facts_are_counted_from_the_start_and_absent_ones_are_null() {
     assert_eq!(report["stalls"][0]["lasted_ms"], 1.0);
     assert_eq!(report["stalls"][2]["lasted_ms"], Value::Null);
     assert_eq!(report["stalls"][3]["connection"], Value::Null);
+    assert_eq!(report["hazards"][0]["known_ms"], 8.0);
     assert_eq!(report["events"], json!({"received": 12_345, "lost": 37}));
 }
 
@@ -252,7 +263,7 @@ fn a_module_fetched_by_two_processes_is_told_once() {
     other.done = Some(run::ms(9_000));
     timeline.files.push(other);
     let facts = run::facts();
-    let report = serde_json::to_value(Report::build(&timeline, &[], &facts)).unwrap();
+    let report = serde_json::to_value(Report::build(&timeline, &[], &[], &facts)).unwrap();
     assert_eq!(
         report["modules"][1],
         json!({"path": "example.com/b", "version": "v1.2.3", "files": ["zip"],

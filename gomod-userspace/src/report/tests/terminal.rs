@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use super::run;
-use crate::report::{Palette, SummaryFacts, stall_ended, stall_explained, stall_known, summary};
+use crate::report::{
+    Palette, SummaryFacts, hazard_known, stall_ended, stall_explained, stall_known, summary,
+};
 
 #[track_caller]
 fn assert_text(text: &str, golden: &str) {
@@ -53,10 +55,17 @@ fn a_cause_that_becomes_known_later_is_told_with_what_to_do() {
 }
 
 #[test]
+fn a_hazard_is_told_with_what_it_leads_to() {
+    let text = hazard_known(&run::hazards()[0], run::ms(0), Palette::PLAIN);
+    assert_text(&text, include_str!("hazard_lines.txt"));
+}
+
+#[test]
 fn the_summary_has_everything_at_a_glance() {
     let run_facts = run::facts();
     let facts = SummaryFacts {
         run: &run_facts,
+        hazards: &run::hazards(),
         report: Some(Path::new("/home/user/report.json")),
         events: None,
     };
@@ -70,6 +79,7 @@ fn the_summary_of_a_quiet_run_is_short() {
     (run_facts.exit_code, run_facts.signal) = (None, Some(15));
     let facts = SummaryFacts {
         run: &run_facts,
+        hazards: &[],
         report: None,
         events: None,
     };
@@ -89,15 +99,23 @@ fn colours_change_nothing_but_the_colour() {
     let run_facts = run::facts();
     let facts = SummaryFacts {
         run: &run_facts,
+        hazards: &[],
         report: None,
         events: None,
     };
     let (timeline, stalls) = (run::timeline(), run::stalls());
+    let hazards = run::hazards();
+    let facts = SummaryFacts {
+        hazards: &hazards,
+        ..facts
+    };
     let plain = summary(&timeline, &stalls, &facts, Palette::PLAIN);
     let coloured = summary(&timeline, &stalls, &facts, Palette::COLOURED);
     assert_ne!(coloured, plain);
     let mut stripped = coloured;
-    for code in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m"] {
+    for code in [
+        "\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m",
+    ] {
         stripped = stripped.replace(code, "");
     }
     assert_eq!(stripped, plain);
@@ -111,14 +129,19 @@ fn names_from_outside_cannot_draw_on_the_terminal() {
     let mut timeline = run::timeline();
     timeline.connections[0].host = stalls[0].host.clone();
     timeline.dns[0].name = "a\x1bb".into();
+    let mut hazards = run::hazards();
+    hazards[0].place = "/a\x1b[2J".into();
+    hazards[0].story.push('\x07');
     let mut run_facts = run::facts();
     run_facts.command.push("\x1b[31m".into());
     let facts = SummaryFacts {
         run: &run_facts,
+        hazards: &hazards,
         report: None,
         events: None,
     };
     let text = summary(&timeline, &stalls, &facts, Palette::PLAIN)
-        + &stall_known(&stalls[0], run::ms(0), Palette::PLAIN);
+        + &stall_known(&stalls[0], run::ms(0), Palette::PLAIN)
+        + &hazard_known(&hazards[0], run::ms(0), Palette::PLAIN);
     assert!(!text.contains(|character: char| character.is_control() && character != '\n'));
 }
