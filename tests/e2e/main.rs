@@ -8,6 +8,7 @@
 
 mod accelerate;
 mod causes;
+mod doctor;
 mod faults;
 mod harness;
 mod hazards;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         accelerate::trials(),
         quiet_network::trials(),
         residue::trials(),
+        doctor::trials(),
         hazards::trials(),
         store::trials(),
         terminal::trials(),

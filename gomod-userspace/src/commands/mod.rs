@@ -5,6 +5,7 @@ mod accelerate;
 mod cache;
 mod cache_watch;
 mod carry;
+mod doctor;
 mod names;
 mod preamble;
 mod probe;
@@ -37,6 +38,8 @@ enum Command {
     /// The process of a probe that owns the sockets.
     #[command(hide = true)]
     ProbeWorker(probe_worker::Arguments),
+    /// Look at this machine: kernel, `go` and its settings, nameservers, certificates, caches.
+    Doctor(doctor::Arguments),
     /// Look at the store of verified module files, or clean it.
     Cache(cache::Arguments),
 }
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::ProbeWorker(arguments) => {
             probe_worker::run(&arguments).map(|()| ExitCode::SUCCESS)
         }
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments).map(|ending| ending.pass_on()),
     };
     match outcome {

@@ -5,6 +5,7 @@
 //! [stalls](crate::diagnose::Stall) found in it. What is said is composed without I/O; only [`mod@file`], [`live`]
 //! and the writers given by the caller touch the outside. Nothing is written to standard output.
 
+pub mod doctor;
 pub mod file;
 pub mod json;
 pub mod live;
