@@ -122,7 +122,7 @@ impl KernelFacts {
             // A user's processes have none, and that is as it should be.
             Some(_) if !self.root => Check::unknown(
                 "kernel.capabilities",
-                "none: this is not root, so whether tracing works can't be tried",
+                "this is not root, so whether tracing works can't be tried",
             )
             .remedy("run it once more with sudo, as `gomod-trace run` needs it too"),
             Some(reason) => Check::fail("kernel.capabilities", reason.clone()),
