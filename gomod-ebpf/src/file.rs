@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0 OR GPL-2.0-only
-//! Files of the module cache: which `@v/…` file is looked for, written, completed.
+//! Files of the module cache: which `@v/…` file is looked for, written, completed. And where the build cache is: the first
+//! file of it that each process opens.
 //!
 //! All hooks are system call tracepoints (they need CONFIG_FTRACE_SYSCALLS), kernel 4.7, CAP_PERFMON. Without
 //! them modules have no names.
@@ -40,6 +41,10 @@ static OPENING: LruHashMap<u64, Opening> = LruHashMap::with_max_entries(4_096, 0
 /// New names (addresses of them) in `renameat` calls under way, by thread.
 #[map]
 static RENAMING: LruHashMap<u64, u64> = LruHashMap::with_max_entries(4_096, 0);
+
+/// Processes of which the build cache is known, by id.
+#[map]
+static BUILDING: LruHashMap<u32, u8> = LruHashMap::with_max_entries(4_096, 0);
 
 /// Remembers the arguments of an `openat`.
 #[tracepoint]
@@ -169,7 +174,11 @@ fn report_path(operation: FileOperation, path: u64, result: i32, flags: u32) -> 
         length >= 5 && length < PATH_BYTES as u32 && {
             let path = (&raw const (*record).path).cast::<u8>();
             let at = |back: u32| *path.add(((length - back) as usize) & (PATH_BYTES - 1));
-            is_of_module_cache([at(5), at(4), at(3), at(2), at(1)])
+            let tail = [at(5), at(4), at(3), at(2), at(1)];
+            is_of_module_cache(tail)
+                || (is_of_build_cache(tail)
+                    && length > BUILD_CACHE_NAME
+                    && is_first_of_process())
         }
     };
     if wanted {
@@ -179,6 +188,32 @@ fn report_path(operation: FileOperation, path: u64, result: i32, flags: u32) -> 
         ring::discard(entry);
         None
     }
+}
+
+/// Length of a build cache's file name: 64 hexadecimal digits, `-a` or `-d`.
+const BUILD_CACHE_NAME: u32 = 66;
+
+/// True for the endings of an action (`-a`) or of an output (`-d`) of Go's build cache (`fileName` of
+/// cmd/go/internal/cache).
+#[inline(always)]
+fn is_of_build_cache(tail: [u8; 5]) -> bool {
+    matches!(
+        tail,
+        [
+            b'0'..=b'9' | b'a'..=b'f',
+            b'0'..=b'9' | b'a'..=b'f',
+            b'0'..=b'9' | b'a'..=b'f',
+            b'-',
+            b'a' | b'd'
+        ]
+    )
+}
+
+/// A build opens thousands of these files: one tells where they are.
+#[inline(always)]
+fn is_first_of_process() -> bool {
+    const BPF_NOEXIST: u64 = 1;
+    BUILDING.insert(scope::current_pid(), 1, BPF_NOEXIST).is_ok()
 }
 
 /// True for the endings of `.info`, `.mod`, `.zip` and `.tmp`. Go's sources (`cmd/go/internal/modfetch`) name them all.

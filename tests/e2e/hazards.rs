@@ -27,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("two_commands_of_one_run", two_commands),
         trial("a_build_cache_that_only_the_disk_knows", on_disk),
         trial("by_the_file_of_go_env", env_file),
+        trial("by_what_go_opens_alone", opened),
     ]
 }
 
@@ -246,7 +247,8 @@ fn carried() {
     };
     let mut command = project.command(&newest_go(), product::path());
     caches.set(&mut command);
-    let outcome = Traced::carried("hazards::carried", command, DOWNLOAD).finish();
+    let scratch = Scratch::new("hazards::carried");
+    let outcome = Traced::carried_in(scratch, command, &[], DOWNLOAD).finish();
     assert_eq!(outcome.report["mode"], "accelerate");
     is(only(&outcome), "same", "both");
 }
@@ -283,6 +285,24 @@ fn on_disk() {
     is(hazard, "same", "both");
     assert_eq!(hazard["confidence"], "likely");
     assert_eq!(hazard["evidence"]["build_cache_known_by"], "found_on_disk");
+}
+
+/// Settings that can't be read: `go` passes over a GOENV that is a directory. What it opens tells nevertheless.
+fn opened() {
+    let lab = lab();
+    let project = lab.project().unwrap();
+    let mut command = project.command(&newest_go(), product::path());
+    command
+        .env("GOENV", project.root())
+        .env("GOCACHE", project.module_cache());
+    let script = "go build internal/goarch && go mod download";
+    let outcome = Traced::start("hazards::opened", command, ["sh", "-c", script]).finish();
+    let hazard = only(&outcome);
+    is(hazard, "same", "both");
+    assert_eq!(hazard["confidence"], "confirmed");
+    for cache in ["build_cache_known_by", "module_cache_known_by"] {
+        assert_eq!(hazard["evidence"][cache], "opened", "{hazard:#}");
+    }
 }
 
 fn env_file() {

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     doctor::place::{FileSystems, build_cache_around_of, module_cache_of},
     golang::{
-        CachePlace, GoVersion,
+        CachePlace, GoVersion, build_cache_of,
         settings::{CacheDirectories, Environment},
     },
     kernel::events::{CacheSource, Caches, Event, EventKind, Exec, File, FileOperation, Pid},
@@ -22,6 +22,8 @@ use crate::{
 pub(super) struct CacheWatch {
     /// Module caches of each process that were looked at.
     go: HashMap<Pid, HashSet<PathBuf>>,
+    /// Build caches that were looked at.
+    build: HashSet<PathBuf>,
 }
 
 impl CacheWatch {
@@ -68,20 +70,40 @@ impl CacheWatch {
         })
     }
 
-    /// A file of a module cache that was opened, or looked for: beside it may be a build cache that no process of this
-    /// run is set to.
+    /// A file of a cache that was opened, or looked for.
     fn opened(&mut self, pid: Pid, file: &File) -> Option<Caches> {
         if !matches!(file.operation, FileOperation::Open | FileOperation::Rename) {
             return None;
         }
-        let looked_at = self.go.get_mut(&pid)?;
-        let directory = module_cache_of(&file.path)?;
-        if !looked_at.insert(directory.clone()) {
+        match module_cache_of(&file.path) {
+            Some(directory) => self.opened_modules(pid, &directory),
+            None => self.opened_build(pid, build_cache_of(&file.path)?),
+        }
+    }
+
+    /// Compilers read the build cache in the name of their `go`. One that has ended is not the last.
+    fn opened_build(&mut self, pid: Pid, directory: PathBuf) -> Option<Caches> {
+        // Without a `go` that we know of, process numbers may not be ours.
+        if self.go.is_empty() || self.build.contains(&directory) {
+            return None;
+        }
+        let build = FileSystems::of(pid).ok()?.place(&directory).ok()?;
+        self.build.insert(directory);
+        Some(Caches {
+            source: CacheSource::Opened,
+            modules: None,
+            build: Some(build),
+        })
+    }
+
+    fn opened_modules(&mut self, pid: Pid, directory: &Path) -> Option<Caches> {
+        if !self.go.get_mut(&pid)?.insert(directory.to_owned()) {
             return None;
         }
         let systems = FileSystems::of(pid).ok()?;
-        let modules = systems.place(&directory).ok()?;
-        let build = build_cache_around_of(pid, &modules.path);
+        let opened = systems.place(directory).ok()?;
+        // Beside it may be a build cache that no process of this run is set to.
+        let build = build_cache_around_of(pid, &opened.path);
         Some(Caches {
             source: if build.is_some() {
                 CacheSource::FoundOnDisk
@@ -89,7 +111,7 @@ impl CacheWatch {
                 CacheSource::Opened
             },
             build: place(&systems, build.as_deref()),
-            modules: Some(modules),
+            modules: Some(opened),
         })
     }
 }

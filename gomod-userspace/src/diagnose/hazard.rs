@@ -114,14 +114,19 @@ impl Hazards {
         let caches = view.timeline.caches.iter().skip(self.seen);
         self.seen = view.timeline.caches.len();
         for seen in caches {
-            let source = seen.caches.source;
-            let new = |known: &[Known], place: &Option<CachePlace>| {
+            let new = |known: &[Known], place: &Option<CachePlace>, source| {
                 let place = place.clone()?;
                 let known = known.iter().any(|known| known.place == place);
                 (!known).then_some(Known { place, source })
             };
-            let build = new(&self.builds, &seen.caches.build);
-            let modules = new(&self.modules, &seen.caches.modules);
+            let source = seen.caches.source;
+            // What is found on disk beside a module cache that was opened is the build cache.
+            let of_modules = match source {
+                CacheSource::FoundOnDisk => CacheSource::Opened,
+                other => other,
+            };
+            let build = new(&self.builds, &seen.caches.build, source);
+            let modules = new(&self.modules, &seen.caches.modules, of_modules);
             let mut pairs = Vec::new();
             if let Some(build) = build {
                 pairs.extend(

@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -118,6 +118,21 @@ impl CacheFile {
             what,
         }
     }
+}
+
+/// The build cache that has a file of this absolute path: `DIRECTORY/xx/HASH-a` or `…-d`, where `xx` begins the hash
+/// (`fileName` of cmd/go/internal/cache).
+pub fn build_cache_of(path: &Path) -> Option<PathBuf> {
+    const DIGITS: usize = 64;
+    let name = path.file_name()?.to_str()?;
+    let hash = name
+        .strip_suffix("-a")
+        .or_else(|| name.strip_suffix("-d"))?;
+    let is_hash = hash.len() == DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let fan = path.parent()?;
+    let begins = fan.file_name()?.to_str()?;
+    (is_hash && begins.len() == 2 && hash.starts_with(begins) && path.is_absolute())
+        .then(|| fan.parent().map(Path::to_owned))?
 }
 
 fn download_entry(rest: &str) -> Option<CacheEntry> {
@@ -246,6 +261,26 @@ mod tests {
                 path: "example.com/cache/download/x".into()
             }
         );
+    }
+
+    #[test]
+    fn a_build_cache_is_told_by_its_hashes() {
+        let hash = "3f".repeat(32);
+        let of = |path: String| build_cache_of(Path::new(&path));
+        let expected = Some(PathBuf::from("/h/.cache/go-build"));
+        for kind in ["a", "d"] {
+            assert_eq!(of(format!("/h/.cache/go-build/3f/{hash}-{kind}")), expected);
+        }
+        for other in [
+            format!("/h/.cache/go-build/3f/{hash}-x"),
+            format!("/h/.cache/go-build/aa/{hash}-a"),
+            format!("/h/.cache/go-build/3f/{}-a", &hash[2..]),
+            format!("3f/{hash}-a"),
+            format!("/h/.cache/go-build/{hash}-a"),
+            "/a/b-d".to_owned(),
+        ] {
+            assert_eq!(of(other.clone()), None, "{other}");
+        }
     }
 
     #[test]

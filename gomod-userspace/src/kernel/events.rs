@@ -134,7 +134,7 @@ pub enum EventKind {
     },
     /// A packet that tells something: see [`Packet`].
     Packet(Packet),
-    /// A file of the module cache was touched.
+    /// A file of the module cache was touched, or the first one of a build cache opened.
     File(File),
     /// Totals of a connection that is open, sampled.
     Traffic(Traffic),

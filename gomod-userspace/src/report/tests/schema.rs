@@ -136,7 +136,7 @@ fn every_cause_fits_the_schema_and_it_knows_no_other() {
             ..run::stalls().remove(0)
         })
         .collect();
-    let value = serde_json::to_value(Report::build(&timeline, &stalls, &facts)).unwrap();
+    let value = serde_json::to_value(Report::build(&timeline, &stalls, &[], &facts)).unwrap();
     assert_valid(&validator(), &value);
     let tokens: Vec<Option<&str>> = Cause::ALL
         .iter()
