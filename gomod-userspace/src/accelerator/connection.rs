@@ -10,10 +10,11 @@ use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{Duration, Instant, sleep};
 
 use super::intercept::{self, InterceptError};
 use super::peek::{self, Opening, Patience};
-use super::policy::{Policies, Policy};
+use super::policy::{Known, Policies, Policy};
 use super::proxy_connect::{self, ConnectRequest};
 use super::refusals::Refusals;
 use super::replay::Replayed;
@@ -22,6 +23,12 @@ use super::splice::{self, Copied, SpliceError};
 use super::told::{Teller, Way, Why};
 use super::{Authority, Origin};
 use crate::wire::tls::ClientHello;
+
+/// How long a connection waits for the settings of a process that has only just been executed. They are there within
+/// milliseconds unless the machine is very busy.
+const NEWCOMER: Duration = Duration::from_secs(1);
+/// How often it looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// How far the end of serving has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +88,7 @@ async fn open(shared: &Shared, client: &mut TcpStream, origin: &Origin) -> Opene
         host: None,
         answered: None,
     };
-    let Some(policy) = shared.policies.policy(origin) else {
+    let Some(policy) = policy(shared, origin).await else {
         return opened;
     };
     let mut bytes = BytesMut::new();
@@ -114,6 +121,19 @@ async fn open(shared: &Shared, client: &mut TcpStream, origin: &Origin) -> Opene
         Opening::Connect(..) | Opening::Incomplete(_) => Err(Why::NotTls),
     };
     opened
+}
+
+/// The settings of the process, for which a connection that is quicker than its process's exec is told waits; `None` if
+/// they stay unknown.
+async fn policy(shared: &Shared, origin: &Origin) -> Option<Arc<Policy>> {
+    let deadline = Instant::now() + NEWCOMER;
+    loop {
+        match shared.policies.known(origin) {
+            Known::Policy(policy) => return Some(policy),
+            Known::NotYet if Instant::now() < deadline => sleep(LOOK_AGAIN).await,
+            Known::LeftAlone | Known::NotYet => return None,
+        }
+    }
 }
 
 /// Whether a host may be intercepted at all.

@@ -36,7 +36,7 @@ use std::net::SocketAddr;
 pub use asker::{Asker, Askers};
 pub use authority::{Authority, AuthorityError};
 pub use listener::{Accelerator, Limits, ListenError, Parts, Serving};
-pub use policy::{Policies, Policy, ProxyEndpoint};
+pub use policy::{Known, Policies, Policy, ProxyEndpoint};
 pub use respond::{BodyError, Respond, ResponseBody, Session, text};
 pub use sums::Sums;
 pub use told::{Told, Way, Why};

@@ -27,11 +27,21 @@ pub struct ProxyEndpoint {
     pub port: u16,
 }
 
+/// What is known of the process that a connection belongs to.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// Its settings.
+    Policy(Arc<Policy>),
+    /// Its settings can't be read: its connections are spliced.
+    LeftAlone,
+    /// Nothing yet: it has only just been executed. The connection waits a little.
+    NotYet,
+}
+
 /// Who knows the settings of processes.
 pub trait Policies: Send + Sync + 'static {
-    /// The policy of the process that `origin` belongs to; `None` while its settings are unknown or unreadable: its
-    /// connections are spliced. Called once for each connection, on a thread of the runtime: it must not wait.
-    fn policy(&self, origin: &Origin) -> Option<Arc<Policy>>;
+    /// What is known of the process that `origin` belongs to. Called on a thread of the runtime: it must not wait.
+    fn known(&self, origin: &Origin) -> Known;
 }
 
 impl Policy {

@@ -109,18 +109,30 @@ impl Carriage {
             acceleration: None,
             names,
         };
-        if let Some(prepared) = prepared {
-            let trusting = SpawnOptions::default().trusting(&prepared.overlay);
-            match Child::spawn(argv, invoker, cgroup, trusting) {
-                Ok(child) => {
-                    let resolver = carriage.names.as_ref().map(NameService::resolver);
-                    let started =
-                        Acceleration::start(prepared, tracer, arguments.choices(), resolver);
-                    carriage.acceleration = only_observed(started);
-                    return Ok((child, carriage));
+        if let Some(Prepared {
+            overlay,
+            provisions,
+        }) = prepared
+        {
+            let resolver = carriage.names.as_ref().map(NameService::resolver);
+            // Before the command can connect.
+            let started = Acceleration::start(provisions, tracer, arguments.choices(), resolver);
+            if let Some(acceleration) = only_observed(started) {
+                let trusting = SpawnOptions::default().trusting(&overlay);
+                match Child::spawn(argv, invoker, cgroup, trusting) {
+                    Ok(child) => {
+                        carriage.acceleration = Some(acceleration);
+                        return Ok((child, carriage));
+                    }
+                    Err(LaunchError::Overlay(error)) => {
+                        say(format_args!("only observed: {error}"));
+                        finish(acceleration);
+                    }
+                    Err(error) => {
+                        finish(acceleration);
+                        return Err(error.into());
+                    }
                 }
-                Err(LaunchError::Overlay(error)) => say(format_args!("only observed: {error}")),
-                Err(error) => return Err(error.into()),
             }
         }
         let child = Child::spawn(argv, invoker, cgroup, SpawnOptions::default())?;
@@ -179,15 +191,20 @@ impl Carriage {
     pub(super) fn finish(self) -> Vec<Event> {
         let mut last = Vec::new();
         if let Some(acceleration) = self.acceleration {
-            // It has a runtime of its own, which can't be waited for on this one.
-            let finished = thread::spawn(move || acceleration.finish()).join();
-            last.extend(finished.unwrap_or_default());
+            last.extend(finish(acceleration));
         }
         if let Some(names) = self.names {
             last.extend(names.finish());
         }
         last
     }
+}
+
+/// Ends the accelerator; returns what happened last. It has a runtime of its own, which can't be waited for on this one.
+fn finish(acceleration: Acceleration) -> Vec<Event> {
+    thread::spawn(move || acceleration.finish())
+        .join()
+        .unwrap_or_default()
 }
 
 /// What was set up; where it could not be, one line says why.

@@ -124,7 +124,7 @@ fn served(authority: &Arc<Authority>) -> (Serving, mpsc::Receiver<Told>, u16) {
     };
     let accelerator = Accelerator::new(Parts {
         origins: Arc::new(Everyone(address)),
-        policies: Arc::new(Settings(Some(Arc::new(policy)))),
+        policies: Arc::new(Settings::of(Some(policy))),
         respond: Arc::new(Module),
         authority: Arc::clone(authority),
         limits: Limits::default(),

@@ -55,6 +55,29 @@ async fn requests_follow_one_another_on_one_connection() {
 }
 
 #[tokio::test]
+async fn a_connection_quicker_than_what_is_told_of_its_process_waits_for_that() {
+    let (_listener, destination) = destination().await;
+    let mut bench = bench_of_newcomers(policy(destination), 20);
+    let stream = bench.dial(destination).await;
+    drop(bench.hands(stream, &["http/1.1"]).await.expect("hands"));
+    assert_eq!(
+        bench.decision().await,
+        (Way::Accelerated, Why::ModuleHost, Some(HOST.to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn a_connection_of_which_nothing_becomes_known_is_passed_through() {
+    let (_listener, destination) = destination().await;
+    let mut bench = bench_of_newcomers(policy(destination), u64::MAX);
+    let _stream = bench.dial(destination).await;
+    assert_eq!(
+        bench.decision().await,
+        (Way::Spliced, Why::SettingsUnreadable, None)
+    );
+}
+
+#[tokio::test]
 async fn a_body_that_cannot_be_completed_ends_visibly_short() {
     let (_listener, destination) = destination().await;
     let mut bench = bench(Some(policy(destination)), Limits::default());

@@ -51,11 +51,31 @@ impl Origins for Table {
     }
 }
 
-struct Settings(Option<Arc<Policy>>);
+/// What is known of every process, and how often one is asked for before it is.
+struct Settings {
+    known: Known,
+    after: AtomicU64,
+}
+
+impl Settings {
+    fn of(policy: Option<Policy>) -> Self {
+        Self {
+            known: policy.map_or(Known::LeftAlone, |policy| Known::Policy(Arc::new(policy))),
+            after: AtomicU64::new(0),
+        }
+    }
+}
 
 impl Policies for Settings {
-    fn policy(&self, _: &Origin) -> Option<Arc<Policy>> {
-        self.0.clone()
+    fn known(&self, _: &Origin) -> Known {
+        let left = |left: u64| left.checked_sub(1);
+        match self
+            .after
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left)
+        {
+            Ok(_) => Known::NotYet,
+            Err(_) => self.known.clone(),
+        }
     }
 }
 
@@ -131,6 +151,17 @@ pub(super) fn policy(destination: SocketAddr) -> Policy {
 }
 
 pub(super) fn bench(policy: Option<Policy>, limits: Limits) -> Bench {
+    bench_of(Settings::of(policy), limits)
+}
+
+/// Nothing is known of a process the first `times` that it's asked for; `u64::MAX`: never.
+pub(super) fn bench_of_newcomers(policy: Policy, times: u64) -> Bench {
+    let settings = Settings::of(Some(policy));
+    settings.after.store(times, Ordering::Relaxed);
+    bench_of(settings, Limits::default())
+}
+
+fn bench_of(settings: Settings, limits: Limits) -> Bench {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = listener.local_addr().expect("an address");
     let authority = Arc::new(Authority::new([HOST]).expect("an authority"));
@@ -140,7 +171,7 @@ pub(super) fn bench(policy: Option<Policy>, limits: Limits) -> Bench {
     let table = Arc::<Table>::default();
     let accelerator = Accelerator::new(Parts {
         origins: Arc::clone(&table) as Arc<dyn Origins>,
-        policies: Arc::new(Settings(policy.map(Arc::new))),
+        policies: Arc::new(settings),
         respond: Arc::new(Echo),
         authority,
         limits,

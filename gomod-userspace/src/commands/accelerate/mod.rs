@@ -49,14 +49,22 @@ const ATTEMPTS: usize = 4_096;
 /// At the end, what came last gets this long to be verified and written to the store.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// Made before the command starts: what it must trust.
+/// Made before the command starts.
 pub(super) struct Prepared {
+    /// What the command must trust, for its mount namespace.
+    pub(super) overlay: TrustOverlay,
+    /// What the accelerator is made of.
+    pub(super) provisions: Provisions,
+}
+
+/// What the accelerator is made of.
+pub(super) struct Provisions {
     authority: Arc<Authority>,
     roots: RootCertStore,
-    /// For the child's mount namespace.
-    pub(super) overlay: TrustOverlay,
     store: Option<Store>,
     trust: TrustVariables,
+    /// Where a `go` with the command's own settings connects to.
+    ports: BTreeSet<u16>,
 }
 
 /// What the command line chose.
@@ -114,11 +122,14 @@ pub(super) fn prepare(invoker: &Invoker, store: Option<Store>) -> anyhow::Result
     );
     let overlay = TrustOverlay::plan(&trust_store, authority.certificate_pem().as_bytes())?;
     Ok(Prepared {
-        authority: Arc::new(authority),
-        roots,
         overlay,
-        store,
-        trust: TrustVariables::of(&settings.environment),
+        provisions: Provisions {
+            authority: Arc::new(authority),
+            roots,
+            store,
+            trust: TrustVariables::of(&settings.environment),
+            ports: policies::policy(&settings.settings, false).ports(),
+        },
     })
 }
 
@@ -145,7 +156,7 @@ impl Acceleration {
     /// Begins to serve, and to redirect: what is not yet known of a process is spliced. Without a `resolver`, the
     /// system's is asked for the addresses of hosts.
     pub(super) fn start(
-        prepared: Prepared,
+        provisions: Provisions,
         tracer: &mut Tracer,
         choices: Choices,
         resolver: Option<Arc<dyn Resolve>>,
@@ -165,9 +176,11 @@ impl Acceleration {
         let netns = netns_cookie(&v4)?;
         let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
         redirector.listen(netns, Some(port(&v4)?), v6.as_ref().map(port).transpose()?)?;
+        // A `go` may connect before its exec is told.
+        redirector.add_ports(&provisions.ports)?;
         let policies = Arc::new(KnownPolicies::default());
         let guard = runtime.enter();
-        let mut options = UpstreamOptions::new(prepared.roots);
+        let mut options = UpstreamOptions::new(provisions.roots);
         if let Some(resolver) = resolver {
             options.resolver = resolver;
         }
@@ -179,7 +192,7 @@ impl Acceleration {
             ..AheadLimits::default()
         };
         let sums = Arc::new(Sums::default());
-        let stored = prepared
+        let stored = provisions
             .store
             .map(|store| Stored::new(store, Arc::clone(&sums)));
         let knowledge = Knowledge {
@@ -193,7 +206,7 @@ impl Acceleration {
             origins: Arc::new(Redirected { near_ends, netns }),
             policies: Arc::clone(&policies) as Arc<_>,
             respond,
-            authority: prepared.authority,
+            authority: provisions.authority,
             limits: Limits::default(),
         })?;
         let (serving, told) = accelerator.serve(std::iter::once(v4).chain(v6).collect())?;
@@ -211,7 +224,7 @@ impl Acceleration {
             engine,
             stored,
             prefetch: choices.prefetch,
-            trust: prepared.trust,
+            trust: provisions.trust,
             said: BTreeSet::new(),
             ahead: None,
         })
@@ -263,10 +276,9 @@ impl Acceleration {
             self.redirector.add_ports(&policy.ports())?;
             Ok(Some((learned, policy)))
         });
-        match done {
+        let policy = match done {
             Ok(Some((learned, policy))) => {
                 let trusts_us = !policy.trusts_others;
-                self.policies.learn(pid, policy);
                 if let Some(stored) = &self.stored {
                     stored.meet(learned.settings());
                 }
@@ -279,10 +291,16 @@ impl Acceleration {
                     self.engine.ahead().fetch(foreseen.urls, &asker.via);
                     self.engine.checksums().foresee(&asker, foreseen.lookups);
                 }
+                Some(policy)
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, %pid, "connections of this process go direct"),
-        }
+            Ok(None) => None,
+            Err(error) => {
+                tracing::warn!(%error, %pid, "connections of this process go direct");
+                None
+            }
+        };
+        // Last: a connection that was quicker waits for it, and is to find what is fetched ahead.
+        self.policies.learn(pid, policy);
     }
 
     /// The next thing that the accelerator did. Safe to cancel.

@@ -13,7 +13,7 @@ use super::{
     urls,
 };
 use crate::{
-    accelerator::{Asker, Origin, Policies, Policy, ProxyEndpoint, upstream::Via},
+    accelerator::{Asker, Known, Origin, Policies, Policy, ProxyEndpoint, upstream::Via},
     golang::{
         GoSum, GoVersion, ModuleVersion, Settings,
         http_proxy::HttpProxyProtocol,
@@ -23,16 +23,16 @@ use crate::{
     kernel::events::{Exec, Pid},
 };
 
-/// Policies by process.
+/// Policies by process; `None` for one that is left alone.
 #[derive(Default)]
-pub(super) struct KnownPolicies(RwLock<HashMap<Pid, Arc<Policy>>>);
+pub(super) struct KnownPolicies(RwLock<HashMap<Pid, Option<Arc<Policy>>>>);
 
 impl KnownPolicies {
-    pub(super) fn learn(&self, pid: Pid, policy: Policy) {
+    pub(super) fn learn(&self, pid: Pid, policy: Option<Policy>) {
         self.0
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(pid, Arc::new(policy));
+            .insert(pid, policy.map(Arc::new));
     }
 
     pub(super) fn forget(&self, pid: Pid) {
@@ -44,12 +44,13 @@ impl KnownPolicies {
 }
 
 impl Policies for KnownPolicies {
-    fn policy(&self, origin: &Origin) -> Option<Arc<Policy>> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&origin.pid)
-            .cloned()
+    fn known(&self, origin: &Origin) -> Known {
+        let policies = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match policies.get(&origin.pid) {
+            Some(Some(policy)) => Known::Policy(Arc::clone(policy)),
+            Some(None) => Known::LeftAlone,
+            None => Known::NotYet,
+        }
     }
 }
 
@@ -97,20 +98,7 @@ impl Learned {
 
     /// What may be intercepted, where the command was started with these variables.
     pub(super) fn policy(&self, command: &TrustVariables) -> Policy {
-        Policy {
-            trusts_others: self.trusts_others(command),
-            module_hosts: self.settings.module_hosts(),
-            http_proxies: self
-                .settings
-                .http_proxy
-                .proxies()
-                .filter(|proxy| proxy.protocol == HttpProxyProtocol::Http)
-                .map(|proxy| ProxyEndpoint {
-                    host: proxy.host.clone(),
-                    port: proxy.port,
-                })
-                .collect(),
-        }
+        policy(&self.settings, self.trusts_others(command))
     }
 
     /// What it is set to.
@@ -146,6 +134,23 @@ impl Learned {
             })
         };
         foreseen().unwrap_or_default()
+    }
+}
+
+/// What may be intercepted of a process with these settings.
+pub(super) fn policy(settings: &Settings, trusts_others: bool) -> Policy {
+    Policy {
+        trusts_others,
+        module_hosts: settings.module_hosts(),
+        http_proxies: settings
+            .http_proxy
+            .proxies()
+            .filter(|proxy| proxy.protocol == HttpProxyProtocol::Http)
+            .map(|proxy| ProxyEndpoint {
+                host: proxy.host.clone(),
+                port: proxy.port,
+            })
+            .collect(),
     }
 }
 
