@@ -147,6 +147,15 @@ fn silence_is_told_while_it_lasts_and_ipv4_explains_it() {
         9000.0,
         Verdict::HelloTimeout,
     );
+    // One that passed at first does not excuse those that are silent from then on.
+    let early = opened(began(Script::new().at(10.0), 1, V6).at(200.0), 2, PROXY);
+    let early = early.at(5500.0);
+    let stall = only(
+        &failed(early, 1, V6, AttemptFailure::Silent),
+        9000.0,
+        Verdict::HelloTimeout,
+    );
+    assert_eq!(stall.began, moment(10.0));
     let unanswered = Script::new().attempt(1, HOST, PROXY, AttemptStep::Began);
     only(&unanswered, 3500.0, Verdict::ConnectTimeout);
 }

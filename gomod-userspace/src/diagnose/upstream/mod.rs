@@ -119,7 +119,15 @@ impl Upstreams {
         if !matches!(failure, AttemptFailure::Other { .. }) {
             causes.tried(Trial::of_attempt(attempt, result(attempt, failure)));
         }
-        if verdict(attempt).is_none() || self.is_no_news(attempt) {
+        // Silence that had lasted before is news; a failure at once is mended by what passed meanwhile.
+        let round_trip = attempt
+            .connected
+            .map(|connected| connected.since(attempt.began));
+        let news_after = match failure {
+            AttemptFailure::Silent => began(attempt) + view.limits.own_connection(round_trip),
+            _ => attempt.began,
+        };
+        if verdict(attempt).is_none() || self.settled_after(&attempt.host, news_after) {
             return;
         }
         if self.failing.len() >= MOST_HOSTS && !self.failing.contains_key(&attempt.host) {
@@ -136,11 +144,11 @@ impl Upstreams {
         }
     }
 
-    /// Since this attempt began, another one passed, or nobody waits any more.
-    fn is_no_news(&self, attempt: &AttemptSeen) -> bool {
+    /// Since that moment, a connection to the host passed, or nobody waits any more.
+    fn settled_after(&self, host: &str, moment: MonotonicNanos) -> bool {
         self.settled
-            .get(&attempt.host)
-            .is_some_and(|settled| *settled >= attempt.began)
+            .get(host)
+            .is_some_and(|settled| *settled >= moment)
     }
 
     /// Those that have been silent for too long, while they are.
@@ -158,7 +166,7 @@ impl Upstreams {
                 || known.is_some_and(|failing| failing.told)
                 || (known.is_none() && self.failing.len() >= MOST_HOSTS)
                 || quicker(view, attempt)
-                || self.is_no_news(attempt)
+                || self.settled_after(&attempt.host, began(attempt) + limit)
             {
                 continue;
             }
