@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
@@ -72,13 +73,27 @@ impl CacheWatch {
 
     /// A file of a cache that was opened, or looked for.
     fn opened(&mut self, pid: Pid, file: &File) -> Option<Caches> {
-        if !matches!(file.operation, FileOperation::Open | FileOperation::Rename) {
+        if !matches!(file.operation, FileOperation::Open | FileOperation::Rename)
+            || self.is_known(pid, &file.path)
+        {
             return None;
         }
         match module_cache_of(&file.path) {
             Some(directory) => self.opened_modules(pid, &directory),
             None => self.opened_build(pid, build_cache_of(&file.path)?),
         }
+    }
+
+    /// True for a file of a module cache of this process that was looked at. Nearly all are; they need no further look.
+    fn is_known(&self, pid: Pid, file: &Path) -> bool {
+        let is_below = |directory: &PathBuf| {
+            let file = file.as_os_str().as_bytes();
+            file.strip_prefix(directory.as_os_str().as_bytes())
+                .is_some_and(|rest| rest.starts_with(b"/cache/download/"))
+        };
+        self.go
+            .get(&pid)
+            .is_some_and(|directories| directories.iter().any(is_below))
     }
 
     /// Compilers read the build cache in the name of their `go`. One that has ended is not the last.

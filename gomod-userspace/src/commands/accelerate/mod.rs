@@ -3,6 +3,7 @@
 
 mod policies;
 mod project;
+mod provisions;
 mod settings;
 
 use std::{
@@ -12,21 +13,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
 use tokio::{runtime::Runtime, sync::mpsc};
 
 pub(super) use self::policies::Learned;
 use self::policies::{KnownPolicies, TrustVariables};
+use self::provisions::Provisions;
+pub(super) use self::provisions::{Prepared, databases, prepare, trusted};
 use crate::{
     accelerator::{
-        Accelerator, Authority, Limits, Origin, Origins, Parts, Serving, Sums, Told, Way, Why,
+        Accelerator, Limits, Origin, Origins, Parts, Serving, Sums, Told, Way, Why,
         engine::{AheadLimits, Engine, Knowledge, Stored},
         mirrors::Mirror,
-        store::Store,
         upstream::{Resolve, Upstream, UpstreamOptions},
     },
     golang::needs::Plan,
@@ -35,7 +32,6 @@ use crate::{
         events::{self, Event, EventKind, Exec, FetchedAhead, Pid},
         netns_cookie,
     },
-    launch::{Invoker, TrustOverlay, TrustStore, forbid_core_dumps, raise_descriptor_limit},
 };
 
 /// Past this long without a sign of life of the accept loops, connections go direct.
@@ -48,24 +44,6 @@ const GRACE: Duration = Duration::from_millis(200);
 const ATTEMPTS: usize = 4_096;
 /// At the end, what came last gets this long to be verified and written to the store.
 const SETTLE: Duration = Duration::from_secs(5);
-
-/// Made before the command starts.
-pub(super) struct Prepared {
-    /// What the command must trust, for its mount namespace.
-    pub(super) overlay: TrustOverlay,
-    /// What the accelerator is made of.
-    pub(super) provisions: Provisions,
-}
-
-/// What the accelerator is made of.
-pub(super) struct Provisions {
-    authority: Arc<Authority>,
-    roots: RootCertStore,
-    store: Option<Store>,
-    trust: TrustVariables,
-    /// Where a `go` with the command's own settings connects to.
-    ports: BTreeSet<u16>,
-}
 
 /// What the command line chose.
 #[derive(Clone, Debug)]
@@ -97,59 +75,6 @@ pub(super) struct Acceleration {
     said: BTreeSet<Why>,
     /// What was told last of what is fetched ahead, and when that was.
     ahead: Option<(Instant, FetchedAhead)>,
-}
-
-/// Finds out whether the modules of this run can be carried by us, and makes what that needs. The error says why not;
-/// the run then observes. Without `store`, nothing is kept for later runs.
-pub(super) fn prepare(invoker: &Invoker, store: Option<Store>) -> anyhow::Result<Prepared> {
-    // Each connection that is carried takes two of ours.
-    raise_descriptor_limit();
-    // One would hold the key of the authority.
-    forbid_core_dumps().context("cannot keep the run's key out of core dumps")?;
-    let settings = settings::of_run(invoker)?;
-    let hosts = settings.settings.module_hosts();
-    anyhow::ensure!(
-        !hosts.is_empty(),
-        "GOPROXY and GOSUMDB name no host that is spoken to by HTTPS"
-    );
-    settings::via(&settings.settings)?;
-    let authority = Authority::new(hosts.iter().map(|(host, _)| host.as_str()))?;
-    let trust_store = TrustStore::read(invoker)?;
-    let roots = trusted(&trust_store);
-    anyhow::ensure!(
-        !roots.is_empty(),
-        "no trusted certificate was found: install the system's CA certificates"
-    );
-    let overlay = TrustOverlay::plan(&trust_store, authority.certificate_pem().as_bytes())?;
-    Ok(Prepared {
-        overlay,
-        provisions: Provisions {
-            authority: Arc::new(authority),
-            roots,
-            store,
-            trust: TrustVariables::of(&settings.environment),
-            ports: policies::policy(&settings.settings, false).ports(),
-        },
-    })
-}
-
-/// Hosts of the checksum database in effect for the run; none where the settings can't be read.
-pub(super) fn databases(invoker: &Invoker) -> Vec<String> {
-    let settings = settings::of_run(invoker).ok();
-    let database = settings.and_then(|effective| {
-        let database = effective.settings.sumdb.database()?;
-        Some(database.own_url().host().to_owned())
-    });
-    database.into_iter().collect()
-}
-
-/// What the command trusts, so that we never trust more.
-pub(super) fn trusted(store: &TrustStore) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    for file in store.files() {
-        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(file).flatten());
-    }
-    roots
 }
 
 impl Acceleration {
