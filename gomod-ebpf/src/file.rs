@@ -176,9 +176,7 @@ fn report_path(operation: FileOperation, path: u64, result: i32, flags: u32) -> 
             let at = |back: u32| *path.add(((length - back) as usize) & (PATH_BYTES - 1));
             let tail = [at(5), at(4), at(3), at(2), at(1)];
             is_of_module_cache(tail)
-                || (is_of_build_cache(tail)
-                    && length > BUILD_CACHE_NAME
-                    && is_first_of_process())
+                || (is_of_build_cache(tail) && length > BUILD_CACHE_NAME && is_first_of_process())
         }
     };
     if wanted {
@@ -204,7 +202,7 @@ fn is_of_build_cache(tail: [u8; 5]) -> bool {
             b'0'..=b'9' | b'a'..=b'f',
             b'0'..=b'9' | b'a'..=b'f',
             b'-',
-            b'a' | b'd'
+            b'a' | b'd',
         ]
     )
 }
@@ -213,7 +211,9 @@ fn is_of_build_cache(tail: [u8; 5]) -> bool {
 #[inline(always)]
 fn is_first_of_process() -> bool {
     const BPF_NOEXIST: u64 = 1;
-    BUILDING.insert(scope::current_pid(), 1, BPF_NOEXIST).is_ok()
+    BUILDING
+        .insert(scope::current_pid(), 1, BPF_NOEXIST)
+        .is_ok()
 }
 
 /// True for the endings of `.info`, `.mod`, `.zip` and `.tmp`. Go's sources (`cmd/go/internal/modfetch`) name them all.

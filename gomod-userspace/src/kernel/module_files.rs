@@ -7,6 +7,7 @@ use std::{
     fs,
     os::unix::ffi::OsStrExt as _,
     path::{Component, Path, PathBuf},
+    time::Duration,
 };
 
 use super::events::{Event, EventKind, File, FileOperation, MonotonicNanos, Pid};
@@ -17,7 +18,13 @@ pub(super) struct ModuleFiles {
     writing: HashMap<(Pid, PathBuf), Writing>,
     /// Final names whose size is still to be looked at.
     renamed: Vec<(Pid, PathBuf)>,
+    /// When such sizes were looked at last.
+    settled: MonotonicNanos,
 }
+
+/// Sizes of complete files are looked at this often: they change nothing any more, and a file may be complete every
+/// millisecond.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// A temporary file.
 #[derive(Debug)]
@@ -61,16 +68,24 @@ impl ModuleFiles {
     /// Forgets a process that has ended, after a last look at the sizes of its files.
     pub(super) fn forget(&mut self, at: MonotonicNanos, pid: Pid, events: &mut Vec<Event>) {
         self.writing.retain(|(owner, _), _| *owner != pid);
-        self.sample(at, events);
+        self.settle(at, events);
     }
 
-    /// Looks at the sizes of the files being written, and of those that got their final name since the last time.
-    pub(super) fn sample(&mut self, now: MonotonicNanos, events: &mut Vec<Event>) {
+    /// Looks at the sizes of the files that got their final name since the last time.
+    pub(super) fn settle(&mut self, now: MonotonicNanos, events: &mut Vec<Event>) {
+        self.settled = now;
         for (pid, path) in self.renamed.drain(..) {
             // One that is gone already had no size worth telling.
             if let Ok(metadata) = fs::metadata(&path) {
                 events.push(size(now, pid, path, metadata.len()));
             }
+        }
+    }
+
+    /// Looks at the sizes of the files being written, and now and then of those that are complete.
+    pub(super) fn sample(&mut self, now: MonotonicNanos, events: &mut Vec<Event>) {
+        if now.since(self.settled) >= SETTLE {
+            self.settle(now, events);
         }
         self.writing.retain(|(pid, _), Writing { path, bytes }| {
             let Ok(metadata) = fs::metadata(&path) else {
@@ -178,8 +193,11 @@ mod tests {
         }
         let mut events = Vec::new();
         files.sample(MonotonicNanos(2), &mut events);
-        files.sample(MonotonicNanos(3), &mut events);
-        assert_eq!(events, [size(MonotonicNanos(2), Pid(1), path, 10)]);
+        assert_eq!(events, [], "not at once");
+        let later = MonotonicNanos(2) + SETTLE;
+        files.sample(later, &mut events);
+        files.forget(later + SETTLE, Pid(1), &mut events);
+        assert_eq!(events, [size(later, Pid(1), path, 10)]);
     }
 
     #[test]

@@ -160,6 +160,7 @@ impl Tracer {
         let mut events = Vec::new();
         while self.take(&mut events) {}
         self.sample(&mut events)?;
+        self.files.settle(now(), &mut events);
         Ok(events)
     }
 
