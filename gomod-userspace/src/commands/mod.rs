@@ -2,6 +2,7 @@
 //! One file per subcommand: composes rooms, prints, returns the exit code.
 
 mod accelerate;
+mod background;
 mod cache;
 mod cache_watch;
 mod carry;

@@ -108,7 +108,13 @@ struct Channel {
 
 impl Channel {
     fn of(view: View<'_>, pid: Pid, places: &[usize], stalls: &[Stall]) -> Option<Self> {
-        let gone = view.timeline.process_end(pid, view.now).unwrap_or(view.now);
+        // One that was killed does not end its stalls.
+        let first = places
+            .iter()
+            .filter_map(|place| stalls.get(*place))
+            .map(|stall| stall.began)
+            .min()?;
+        let gone = view.timeline.process_end(pid, first).unwrap_or(view.now);
         let until = |stall: &Stall| stall.ended.unwrap_or(gone);
         let mut stalls: Vec<&Stall> = places
             .iter()

@@ -44,6 +44,7 @@ impl ModuleFiles {
                 if file.result >= 0
                     && writes
                     && let Some(name) = final_name(&file.path)
+                    && matches!(extension(&name), Some("info" | "mod" | "zip"))
                 {
                     let path = file.path.clone();
                     self.writing.insert((pid, name), Writing { path, bytes: 0 });

@@ -265,6 +265,14 @@ pub(super) fn unused_maps(redirected: Redirected) -> impl Iterator<Item = &'stat
         .map(|(map, _)| map)
 }
 
+/// True if connections can be redirected without these programs: one rewrites each family's destinations, and one tells the
+/// agent what they were.
+pub(super) fn connections_work_without(missing: &[Missing]) -> bool {
+    !missing
+        .iter()
+        .any(|missing| matches!(missing.program, "connect4" | "connect6" | "tcp_ops"))
+}
+
 /// True if questions to nameservers can be redirected without these programs: all that changes an address is there.
 pub(super) fn names_work_without(missing: &[Missing]) -> bool {
     !missing.iter().any(|missing| {
@@ -310,6 +318,10 @@ mod tests {
                 reason: String::new(),
             }]
         };
+        for program in ["connect4", "connect6", "tcp_ops"] {
+            assert!(!connections_work_without(&missing(program)), "{program}");
+        }
+        assert!(connections_work_without(&missing("getpeername4")));
         assert!(names_work_without(&[]));
         assert!(names_work_without(&missing("getpeername4")));
         for program in ["connect6", "recvmsg4", "sendmsg6"] {

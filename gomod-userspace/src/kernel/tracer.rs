@@ -291,13 +291,13 @@ fn redirecting(
     options: Options,
     missing: &[Missing],
 ) -> Result<Redirecting, KernelError> {
+    let with_connections = options.redirect && programs::connections_work_without(missing);
     let with_names = options.names && programs::names_work_without(missing);
-    if !options.redirect && !with_names {
+    if !with_connections && !with_names {
         return Ok((None, None));
     }
     let heartbeats = Heartbeats::open(ebpf)?;
-    let connections = options
-        .redirect
+    let connections = with_connections
         .then(|| redirect::open(ebpf))
         .transpose()?
         .map(|(redirector, near_ends)| (redirector, heartbeats.accelerator(), near_ends));

@@ -13,12 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Runtime, sync::mpsc};
+use tokio::sync::mpsc;
 
 pub(super) use self::policies::Learned;
 use self::policies::{KnownPolicies, TrustVariables};
 use self::provisions::Provisions;
 pub(super) use self::provisions::{Prepared, databases, prepare, trusted};
+use super::background::Background;
 use crate::{
     accelerator::{
         Accelerator, Limits, Origin, Origins, Parts, Serving, Sums, Told, Way, Why,
@@ -26,7 +27,7 @@ use crate::{
         mirrors::Mirror,
         upstream::{Resolve, Upstream, UpstreamOptions},
     },
-    golang::needs::Plan,
+    golang::{ProxyFile, Settings, needs::Plan},
     kernel::{
         self, Heartbeat, NearEnds, Redirector, Tracer,
         events::{self, Event, EventKind, Exec, FetchedAhead, Pid},
@@ -58,7 +59,7 @@ pub(super) struct Choices {
 
 /// The accelerator at work.
 pub(super) struct Acceleration {
-    runtime: Runtime,
+    runtime: Background,
     serving: Serving,
     told: mpsc::Receiver<Told>,
     answered: mpsc::Receiver<Event>,
@@ -86,15 +87,17 @@ impl Acceleration {
         choices: Choices,
         resolver: Option<Arc<dyn Resolve>>,
     ) -> anyhow::Result<Self> {
-        let (mut redirector, mut heartbeat, near_ends) = tracer
-            .take_redirect()
-            .ok_or_else(|| anyhow::anyhow!("the redirecting programs were not loaded"))?;
+        let (mut redirector, mut heartbeat, near_ends) =
+            tracer.take_redirect().ok_or_else(|| {
+                anyhow::anyhow!("the kernel refused a program that redirecting connections needs")
+            })?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("accelerator")
             .on_thread_start(super::preamble::drop_privileges)
             .enable_all()
             .build()?;
+        let runtime = Background::from(runtime);
         let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         // Without IPv6, connections over it do not exist.
         let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).ok();
@@ -285,7 +288,6 @@ impl Acceleration {
             }
         }
         events.extend(changed(&mut self.ahead, &self.engine));
-        self.runtime.shutdown_background();
         events
     }
 }
@@ -347,19 +349,21 @@ impl Origins for Redirected {
     }
 }
 
-/// URLs of a plan at the module proxies that `go` will ask.
-fn urls(plan: &Plan, settings: &crate::golang::Settings) -> Vec<url::Url> {
-    let cached = |file: &crate::golang::proxy_file::ProxyFile| {
-        let (Some(cache), Ok(path)) = (&settings.mod_cache, file.relative_path()) else {
-            return false;
-        };
-        cache.join("cache/download").join(path).exists()
+/// Whether the module cache has a file, so that `go` asks nobody for it.
+fn is_cached(settings: &Settings, file: &ProxyFile) -> bool {
+    let (Some(cache), Ok(path)) = (&settings.mod_cache, file.relative_path()) else {
+        return false;
     };
+    cache.join("cache/download").join(path).exists()
+}
+
+/// URLs of a plan at the module proxies that `go` will ask.
+fn urls(plan: &Plan, settings: &Settings) -> Vec<url::Url> {
     let mut seen = BTreeSet::new();
     plan.toolchain
         .iter()
         .chain(&plan.files)
-        .filter(|file| !cached(file))
+        .filter(|file| !is_cached(settings, file))
         .filter_map(|file| {
             let route = settings.route(&file.module.path);
             let proxy = route.first_proxy()?;

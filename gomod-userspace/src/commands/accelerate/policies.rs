@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    project,
+    is_cached, project,
     settings::{effective, via},
     urls,
 };
@@ -123,9 +123,10 @@ impl Learned {
             let plan = Plan::new(&command, &project, local.as_ref(), &self.settings);
             Some(Foreseen {
                 urls: urls(&plan, &self.settings),
-                modules: plan
-                    .files
+                direct: plan
+                    .direct
                     .into_iter()
+                    .filter(|file| !is_cached(&self.settings, file))
                     .map(|file| file.module.path)
                     .collect(),
                 lookups: plan.lookups,
@@ -157,8 +158,8 @@ pub(super) fn policy(settings: &Settings, trusts_others: bool) -> Policy {
 /// What a process will ask for, and what it knows already.
 #[derive(Default)]
 pub(in crate::commands) struct Foreseen {
-    /// Paths of the modules.
-    pub(in crate::commands) modules: BTreeSet<String>,
+    /// Paths of the modules that come from their own hosts.
+    pub(in crate::commands) direct: BTreeSet<String>,
     /// Files, in that order.
     pub(super) urls: Vec<url::Url>,
     /// Modules that it will look up in the checksum database.

@@ -5,12 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::{
     commands::accelerate::Learned,
-    golang::{
-        Settings,
-        http_proxy::TargetScheme,
-        proxy_list::ProxySource,
-        settings::{Route, Sumdb},
-    },
+    golang::{Settings, http_proxy::TargetScheme, settings::Sumdb},
     kernel::events::Exec,
 };
 
@@ -21,7 +16,7 @@ pub(in crate::commands) fn needed(learned: &Learned, exec: &Exec) -> Vec<String>
     let mut hosts = of_settings(settings);
     // Finding out which modules are needed takes a while, and usually none is fetched directly.
     if may_go_direct(settings) {
-        let modules = learned.foreseen(exec).modules;
+        let modules = learned.foreseen(exec).direct;
         hosts.extend(of_modules(settings, modules.iter().map(String::as_str)));
     }
     hosts.into_iter().collect()
@@ -46,20 +41,13 @@ fn of_settings(settings: &Settings) -> BTreeSet<String> {
 
 fn may_go_direct(settings: &Settings) -> bool {
     // A path that nobody has: it is fetched as all are that no pattern names.
-    first_is_direct(&settings.route("example.invalid/module"))
+    settings.route("example.invalid/module").is_direct()
         || settings.no_proxy != crate::golang::patterns::Patterns::parse("")
-}
-
-fn first_is_direct(route: &Route<'_>) -> bool {
-    route
-        .entries
-        .first()
-        .is_some_and(|entry| entry.source == ProxySource::Direct)
 }
 
 fn of_modules<'a>(settings: &Settings, modules: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     modules
-        .filter(|module| first_is_direct(&settings.route(module)))
+        .filter(|module| settings.route(module).is_direct())
         .filter_map(|module| module.split('/').next())
         .filter_map(|host| looked_up(settings, TargetScheme::Https, host, 443))
         .collect()

@@ -13,9 +13,12 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use rustls::RootCertStore;
-use tokio::{runtime::Runtime, sync::watch};
+use tokio::sync::watch;
 
-use super::accelerate::{Learned, trusted};
+use super::{
+    accelerate::{Learned, trusted},
+    background::Background,
+};
 use crate::{
     accelerator::upstream::{Resolve, Resolving},
     kernel::{
@@ -58,8 +61,7 @@ impl NameArguments {
 
 /// The stub at work.
 pub(super) struct NameService {
-    /// `None` once it is being dropped.
-    runtime: Option<Runtime>,
+    runtime: Background,
     serving: Serving,
     account: Account,
     redirector: NameRedirector,
@@ -91,7 +93,7 @@ impl NameService {
         };
         let stub = Stub::bind(&conf.current().nameservers, options)?;
         let (changed, current) = watch::channel(conf.current().clone());
-        let runtime = nameserver::runtime(begin_thread)?;
+        let runtime = Background::from(nameserver::runtime(begin_thread)?);
         let guard = runtime.enter();
         let (serving, account) = stub.serve()?;
         let netns = netns_cookie(std::net::UdpSocket::bind((
@@ -101,7 +103,7 @@ impl NameService {
         runtime.spawn(follow(conf, changed));
         drop(guard);
         let mut service = Self {
-            runtime: Some(runtime),
+            runtime,
             serving,
             account,
             redirector,
@@ -137,7 +139,7 @@ impl NameService {
             && let Some(learned) = Learned::of(event.pid, exec)
         {
             let hosts = hosts::needed(&learned, exec);
-            let _guard = self.runtime.as_ref().map(Runtime::enter);
+            let _guard = self.runtime.enter();
             self.serving.names().prewarm(hosts);
         }
     }
@@ -166,7 +168,7 @@ impl NameService {
             conf.nameservers.clone()
         };
         let added = {
-            let _guard = self.runtime.as_ref().map(Runtime::enter);
+            let _guard = self.runtime.enter();
             self.serving.add_servers(&servers)
         };
         let followed = match added {
@@ -215,15 +217,6 @@ impl NameService {
             });
         }
         events
-    }
-}
-
-impl Drop for NameService {
-    fn drop(&mut self) {
-        // Where it is dropped, nothing may be waited for.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Plan {
     pub toolchain: Option<ProxyFile>,
     /// Files in the order in which they are asked for, small ones first.
     pub files: Vec<ProxyFile>,
+    /// Files of modules that are fetched from their own hosts, no proxy being asked first.
+    pub direct: Vec<ProxyFile>,
     /// Modules whose hashes go.sum lacks and that the checksum database will be asked for. Empty for commands that stop
     /// where a hash is missing.
     pub lookups: BTreeSet<ModuleVersion>,
@@ -92,6 +94,11 @@ impl Plan {
                 let lookups = lookups::of(command, project, &files);
                 (files, lookups)
             };
+        let (files, others): (Vec<_>, Vec<_>) = files.into_iter().partition(asked);
+        let direct = others
+            .into_iter()
+            .filter(|file| settings.route(&file.module.path).is_direct())
+            .collect();
         // It's checked like any module, by go.sum or else by the database.
         lookups.extend(
             toolchain
@@ -101,7 +108,8 @@ impl Plan {
         lookups.retain(|module| settings.route(&module.path).sumdb && asked(&zip(module)));
         Self {
             toolchain: toolchain.map(|module| zip(&module)).filter(asked),
-            files: files.into_iter().filter(asked).collect(),
+            files,
+            direct,
             lookups,
         }
     }

@@ -220,12 +220,26 @@ fn private_modules_are_nobodys_business() {
         "GOPROXY=direct,https://p.example",
         "GOPROXY=file:///srv/go",
     ] {
-        assert_eq!(
-            plan("go mod download", &project(), &[proxy]),
-            Plan::default(),
-            "{proxy}"
-        );
+        let asked_of_proxies = Plan {
+            direct: Vec::new(),
+            ..plan("go mod download", &project(), &[proxy])
+        };
+        assert_eq!(asked_of_proxies, Plan::default(), "{proxy}");
     }
+}
+
+#[test]
+fn modules_from_their_own_hosts_are_known_apart() {
+    let direct = |entries: &[&str]| {
+        let plan = plan("go mod download", &project(), entries);
+        let paths = plan.direct.into_iter().map(|file| file.module.path);
+        paths.collect::<BTreeSet<_>>()
+    };
+    assert!(direct(&[]).is_empty());
+    assert!(direct(&["GOPROXY=file:///srv/go"]).is_empty());
+    assert!(direct(&["GOPROXY=off"]).is_empty());
+    assert_eq!(direct(PRIVATE), BTreeSet::from(["priv.b/p".to_owned()]));
+    assert!(direct(&["GOPROXY=direct"]).contains("a.b/direct"));
 }
 
 #[test]

@@ -233,6 +233,13 @@ impl Settings {
 }
 
 impl<'a> Route<'a> {
+    /// Whether the module's own host is asked before any proxy.
+    pub fn is_direct(&self) -> bool {
+        self.entries
+            .first()
+            .is_some_and(|entry| entry.source == ProxySource::Direct)
+    }
+
     /// The module proxy that is asked first; `None` if the first is no module proxy.
     pub fn first_proxy(&self) -> Option<&'a BaseUrl> {
         match &self.entries.first()?.source {

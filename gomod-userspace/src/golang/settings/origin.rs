@@ -65,29 +65,40 @@ pub fn written(
         .collect())
 }
 
-/// A text in which each URL has lost its user name and password.
+/// A text in which each URL has lost its user name and password. GOPROXY takes URLs without their scheme too; and what
+/// belongs to a password that was not escaped can't be told from a path, so that all up to the last `@` goes where there is
+/// a user.
 pub fn without_credentials(text: &str) -> String {
     const SCHEME_END: &str = "://";
     let mut clean = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(SCHEME_END) {
-        let (before, after) = rest.split_at(at + SCHEME_END.len());
-        clean.push_str(before);
-        let end = after
-            .find(|letter: char| "/,|?# \t".contains(letter))
-            .unwrap_or(after.len());
-        let authority = &after[..end];
-        match authority.rfind('@') {
-            Some(at) => {
+    for entry in text.split_inclusive([',', '|', ' ', '\t']) {
+        let (scheme, rest) = match entry.find(SCHEME_END) {
+            Some(at) => entry.split_at(at + SCHEME_END.len()),
+            None => ("", entry),
+        };
+        clean.push_str(scheme);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let has_user = authority.contains('@') && !scheme.is_empty();
+        match rest.rfind('@') {
+            // A port is no password: `host:8080/x@v1`.
+            Some(at) if has_user || has_password(&rest[..at]) => {
                 clean.push('…');
-                clean.push_str(&authority[at..]);
+                clean.push_str(&rest[at..]);
             }
-            None => clean.push_str(authority),
+            _ => clean.push_str(rest),
         }
-        rest = &after[end..];
     }
-    clean.push_str(rest);
     clean
+}
+
+/// Whether there is something behind the first colon that is no port.
+fn has_password(before_host: &str) -> bool {
+    before_host.split_once(':').is_some_and(|(_, password)| {
+        let port = password.split('/').next().unwrap_or_default();
+        port.is_empty()
+            || !port.bytes().all(|byte| byte.is_ascii_digit())
+            || !password.contains('/')
+    })
 }
 
 #[cfg(test)]
@@ -142,6 +153,12 @@ mod tests {
                 "https://…@corp.example/go|http://…@b.example,direct",
             ),
             ("https://a.example/x@v1", "https://a.example/x@v1"),
+            ("https://a.example:8080/x@v1", "https://a.example:8080/x@v1"),
+            ("me:secret@corp.example,direct", "…@corp.example,direct"),
+            (
+                "https://me:a/b#c@corp.example/go",
+                "https://…@corp.example/go",
+            ),
             ("off", "off"),
         ] {
             assert_eq!(without_credentials(text), clean);

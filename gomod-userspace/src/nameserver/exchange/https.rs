@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! DNS over HTTPS (RFC 8484): `POST` over HTTP/2, on one connection.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::RootCertStore;
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
@@ -21,6 +21,10 @@ use super::tls::{connector, secure};
 const MEDIA_TYPE: &str = "application/dns-message";
 /// The longest DNS message.
 const MAX_LEN: usize = 65_535;
+
+/// While answers are awaited, the connection is tried this often, and takes this long to show that it lives: one that a
+/// middlebox has forgotten would swallow every question until TCP gives up.
+const PING: Duration = Duration::from_secs(1);
 
 /// A server.
 pub(in super::super) struct Https {
@@ -64,7 +68,11 @@ impl Https {
             return Ok((sender.clone(), true));
         }
         let stream = secure(&self.connector, &self.peer).await?;
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
         tokio::spawn(async move {
