@@ -98,9 +98,9 @@ impl Datagrams {
             if let Some(resolved) = own.shared.resolve(&question).await {
                 let mut out = Vec::new();
                 own.shared.write(&client, &question, &resolved, &mut out);
-                if own.send(&out, client.address) {
-                    own.shared.tell(&client, &question, &resolved);
-                }
+                // First, as the answer may be the last thing that the run waits for.
+                own.shared.tell(&client, &question, &resolved);
+                own.send(&out, client.address);
             }
             drop(room);
         });
@@ -113,10 +113,9 @@ impl Datagrams {
         let own = Arc::clone(self);
         let message = message.to_vec();
         self.runtime.spawn(async move {
-            if let Ok(answer) = own.shared.pass(&client, &message).await
-                && own.send(&answer, client.address)
-            {
+            if let Ok(answer) = own.shared.pass(&client, &message).await {
                 own.shared.tell_passed(&client, &message, &answer);
+                own.send(&answer, client.address);
             }
             drop(room);
         });
