@@ -88,7 +88,9 @@ fn waiter(view: View<'_>, stall: &Stall) -> Option<Pid> {
             let place = (id.0 as usize).checked_sub(1)?;
             Some(view.timeline.connections.get(place)?.pid)
         }
-        StallSubject::Upstream { host } => view.asks_us_for(host),
+        StallSubject::Upstream { host } | StallSubject::Tunnel { host, .. } => {
+            view.asks_us_for(host)
+        }
         StallSubject::Nameserver { .. }
         | StallSubject::Channels { .. }
         | StallSubject::Lock { .. } => None,

@@ -100,8 +100,13 @@ impl Limits {
 
     /// From a `connect` of the accelerator, or its `ClientHello`, to an answer: 3 s and 8 round trips.
     pub fn own_connection(&self, round_trip: Option<Duration>) -> Duration {
-        let round_trip = round_trip.or_else(|| self.median()).unwrap_or_default();
-        Duration::from_secs(3) + round_trip.saturating_mul(ROUND_TRIPS)
+        self.of_own(3, round_trip)
+    }
+
+    /// From a CONNECT of the accelerator to the HTTP proxy's answer, for which it connects to the host: as for any
+    /// request, 5 s and 8 round trips.
+    pub fn own_tunnel(&self) -> Duration {
+        self.of_own(5, None)
     }
 
     /// Silence within a handshake: 3 s and 8 round trips.
@@ -131,6 +136,11 @@ impl Limits {
     /// A wait for a lock: 3 s.
     pub fn lock(&self) -> Duration {
         Duration::from_secs(3)
+    }
+
+    fn of_own(&self, base_seconds: u64, round_trip: Option<Duration>) -> Duration {
+        let round_trip = round_trip.or_else(|| self.median()).unwrap_or_default();
+        Duration::from_secs(base_seconds) + round_trip.saturating_mul(ROUND_TRIPS)
     }
 
     fn of_connection(&self, base_seconds: u64, connection: &Connection) -> Duration {

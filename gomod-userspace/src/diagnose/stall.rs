@@ -33,9 +33,16 @@ pub enum StallSubject {
     },
     /// A connection.
     Connection(ConnectionId),
-    /// A host that the accelerator connects to.
+    /// A host that the accelerator connects to, or an HTTP proxy.
     Upstream {
         /// Its name.
+        host: String,
+    },
+    /// A tunnel that the accelerator asks an HTTP proxy for.
+    Tunnel {
+        /// The proxy's name.
+        proxy: String,
+        /// The host that it is to lead to.
         host: String,
     },
     /// The two kinds of hosts that a process depends on: those of modules, and the checksum database.

@@ -66,6 +66,8 @@ verdicts! {
     ConnectRefused = "anomaly.connect.refused",
     /// No route, or the network reported the destination as unreachable.
     ConnectUnreachable = "anomaly.connect.unreachable",
+    /// An HTTP proxy answered CONNECT with another status than 2xx, or with the end of the connection.
+    TunnelRefused = "anomaly.tunnel.refused",
     /// A reset came after the `ClientHello`, before any answer.
     HelloReset = "anomaly.hello.reset",
     /// The `ClientHello` stayed without an answer.

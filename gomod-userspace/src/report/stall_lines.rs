@@ -124,7 +124,9 @@ pub(super) fn place(stall: &Stall) -> Option<String> {
         StallSubject::Name { name, .. } => Some(printable(name).into_owned()),
         StallSubject::Nameserver { server } => Some(printable(server).into_owned()),
         StallSubject::Lock { path, .. } => Some(printable(&path.to_string_lossy()).into_owned()),
-        StallSubject::Upstream { host } => Some(printable(host).into_owned()),
+        StallSubject::Upstream { host } | StallSubject::Tunnel { host, .. } => {
+            Some(printable(host).into_owned())
+        }
         StallSubject::Connection(_) | StallSubject::Channels { .. } => None,
     }
 }

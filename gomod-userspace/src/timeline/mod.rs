@@ -23,7 +23,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub use attempt::AttemptSeen;
+pub use attempt::{AttemptSeen, Leg};
 pub use caches::CachesSeen;
 pub use connection::{
     ClientHelloSeen, Connection, ConnectionId, Ended, ServerHelloSeen, StreamKind,
@@ -63,7 +63,7 @@ pub struct Timeline {
     pub requests: Vec<RequestSeen>,
     /// What the accelerator had fetched ahead when it told last; `None` where nothing is carried.
     pub ahead: Option<FetchedAhead>,
-    /// Connections that the accelerator opened, in that order.
+    /// Connections that the accelerator opened, each leg of their ways, in that order.
     pub attempts: Vec<AttemptSeen>,
     /// Events taken in.
     pub events_received: u64,

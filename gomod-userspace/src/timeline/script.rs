@@ -264,9 +264,22 @@ impl Script {
 
     /// A step of a connection of the accelerator.
     pub(crate) fn attempt(self, number: u64, host: &str, remote: &str, step: AttemptStep) -> Self {
+        self.attempt_through(None, number, host, remote, step)
+    }
+
+    /// The same through an HTTP proxy at `remote`.
+    pub(crate) fn attempt_through(
+        self,
+        proxy: Option<&str>,
+        number: u64,
+        host: &str,
+        remote: &str,
+        step: AttemptStep,
+    ) -> Self {
         self.push(EventKind::Attempt(Attempt {
             number,
             host: host.to_owned(),
+            proxy: proxy.map(str::to_owned),
             remote: remote.parse().expect("an address"),
             step,
         }))

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
 use super::error::FailureKind;
+use super::route::Route;
 use crate::kernel;
 use crate::kernel::events::{
     Attempt, AttemptFailure, AttemptStep, Event, EventKind, OwnHello, Pid,
@@ -25,6 +26,7 @@ pub(super) struct Attempts {
 pub(super) struct Telling {
     number: u64,
     host: String,
+    proxy: Option<String>,
     remote: SocketAddr,
     sender: Option<mpsc::Sender<Event>>,
     over: bool,
@@ -33,16 +35,17 @@ pub(super) struct Telling {
 impl Attempts {
     pub(super) fn new(sender: Option<mpsc::Sender<Event>>) -> Self {
         Self {
-            count: Arc::default(),
             sender,
+            ..Self::default()
         }
     }
 
-    /// `connect` to an address of `host` is called now.
-    pub(super) fn begin(&self, host: &str, remote: SocketAddr) -> Telling {
+    /// `connect` to `remote`, which is the host of `route` or its HTTP proxy, is called now.
+    pub(super) fn begin(&self, route: &Route, remote: SocketAddr) -> Telling {
         let telling = Telling {
             number: self.count.fetch_add(1, Ordering::Relaxed),
-            host: host.to_owned(),
+            host: route.host.clone(),
+            proxy: route.via.as_ref().map(|proxy| proxy.host.clone()),
             remote,
             sender: self.sender.clone(),
             over: false,
@@ -58,10 +61,14 @@ impl Telling {
         self.tell(AttemptStep::Connected);
     }
 
-    /// The HTTP proxy has made a tunnel: what follows is to `host`.
-    pub(super) fn through(&mut self, host: &str) {
-        host.clone_into(&mut self.host);
-        self.tell(AttemptStep::Connected);
+    /// The HTTP proxy is asked for a tunnel.
+    pub(super) fn tunnel_asked(&self) {
+        self.tell(AttemptStep::TunnelAsked);
+    }
+
+    /// The HTTP proxy has made a tunnel.
+    pub(super) fn tunnel_open(&self) {
+        self.tell(AttemptStep::TunnelOpen);
     }
 
     /// It can carry requests.
@@ -89,6 +96,7 @@ impl Telling {
             kind: EventKind::Attempt(Attempt {
                 number: self.number,
                 host: self.host.clone(),
+                proxy: self.proxy.clone(),
                 remote: self.remote,
                 step,
             }),

@@ -6,23 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::addresses::AddressBook;
 use super::attempts::{Attempts, Telling};
 use super::deadlines::{Deadlines, Phase};
-use super::dial::{DialLimits, Dialled, dial, late};
+use super::dial::{DialLimits, Dialled, dial};
 use super::error::{FailureKind, UpstreamError};
 use super::handshake::{BoxStream, Broken, Shaker};
-use super::proxy::HttpProxy;
 use super::resolve::Resolve;
 use super::round_trip::{RoundTrip, Timed};
 use super::route::Route;
+use super::tunnel::tunnel;
 use crate::kernel::events::OwnHello;
 
 /// The most that is read from a connection at once, and the longest response head.
@@ -73,7 +72,7 @@ impl Connector {
         let dialled = dial(
             self.resolver.as_ref(),
             (&self.book, &self.attempts),
-            route.dialled(),
+            route,
             limits,
         )
         .await?;
@@ -96,15 +95,14 @@ impl Connector {
                     .await?;
             }
             if route.tls {
-                let allowed = limit(Phase::Tunnel);
                 let asked = Instant::now();
-                let Ok(tunnel) = timeout(allowed, tunnel(stream, route, proxy, remote)).await
-                else {
-                    self.book.failed(remote);
-                    return Err(late(Phase::Tunnel, proxy, allowed));
+                telling.tunnel_asked();
+                let allowed = limit(Phase::Tunnel);
+                stream = match tunnel(stream, route, proxy, remote, allowed).await {
+                    Ok(stream) => stream,
+                    Err(broken) => return Err(self.given_up(telling, broken, remote)),
                 };
-                stream = tunnel?;
-                telling.through(&route.host);
+                telling.tunnel_open();
                 // The proxy is near; the host behind it is as far as the tunnel took.
                 self.reached(took + asked.elapsed());
             }
@@ -152,23 +150,26 @@ impl Connector {
     ) -> Result<(BoxStream, Telling, OwnHello), UpstreamError> {
         match self.shaker.shake(stream, host, remote, limit).await {
             Ok((stream, hello)) => Ok((stream, telling, hello)),
-            Err(Broken {
-                error,
-                hello,
-                failure,
-            }) => {
-                telling.failed(hello, failure);
-                if error.again {
-                    self.book.failed(remote);
-                }
-                Err(error)
-            }
+            Err(broken) => Err(self.given_up(telling, broken, remote)),
         }
+    }
+
+    /// Tells of what came to nothing, and remembers whose turn it is not next.
+    fn given_up(&self, telling: Telling, broken: Broken, remote: SocketAddr) -> UpstreamError {
+        telling.failed(broken.hello, broken.failure);
+        // A proxy that refuses has answered: another address of it would refuse as well.
+        if broken.error.again && broken.error.kind != FailureKind::Proxy {
+            self.book.failed(remote);
+        }
+        broken.error
     }
 }
 
 /// Starts HTTP/1.1 on `stream`; a task carries it until either side is done.
-async fn speak(stream: BoxStream, tunnel: bool) -> hyper::Result<SendRequest<Empty<Bytes>>> {
+pub(super) async fn speak(
+    stream: BoxStream,
+    tunnel: bool,
+) -> hyper::Result<SendRequest<Empty<Bytes>>> {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(READ_BUFFER)
         .handshake(TokioIo::new(stream))
@@ -179,55 +180,4 @@ async fn speak(stream: BoxStream, tunnel: bool) -> hyper::Result<SendRequest<Emp
         tokio::spawn(connection);
     }
     Ok(sender)
-}
-
-/// Asks `proxy` for a tunnel to the host of `route` (RFC 9110 section 9.3.6).
-async fn tunnel(
-    stream: BoxStream,
-    route: &Route,
-    proxy: &HttpProxy,
-    remote: SocketAddr,
-) -> Result<BoxStream, UpstreamError> {
-    let broken = |error: &hyper::Error| {
-        UpstreamError::exchange(&format!("HTTP proxy {proxy}"), remote, error)
-    };
-    let authority = format!("{}:{}", route.host, route.port);
-    let mut request = Request::builder()
-        .method(Method::CONNECT)
-        .uri(&authority)
-        .header(header::HOST, &authority);
-    if let Some(credentials) = &proxy.authorization {
-        request = request.header(header::PROXY_AUTHORIZATION, credentials);
-    }
-    let request = request.body(Empty::new()).map_err(|error| {
-        UpstreamError::lasting(
-            FailureKind::Request,
-            format!("ask {proxy} for {authority}: {error}"),
-        )
-    })?;
-    let mut sender = speak(stream, true).await.map_err(|error| broken(&error))?;
-    let response = sender
-        .send_request(request)
-        .await
-        .map_err(|error| broken(&error))?;
-    let status = response.status();
-    if status.is_success() {
-        let upgraded = hyper::upgrade::on(response)
-            .await
-            .map_err(|error| broken(&error))?;
-        return Ok(Box::new(TokioIo::new(upgraded)));
-    }
-    let story = format!("the HTTP proxy {proxy} answered {status} to CONNECT {authority}");
-    Err(if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-        UpstreamError::lasting(
-            FailureKind::Proxy,
-            format!(
-                "{story}: give it a user and password in HTTPS_PROXY=http://user:password@host:port"
-            ),
-        )
-    } else if status.is_server_error() {
-        UpstreamError::passing(FailureKind::Proxy, story)
-    } else {
-        UpstreamError::lasting(FailureKind::Proxy, story)
-    })
 }

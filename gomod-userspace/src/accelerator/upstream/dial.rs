@@ -13,6 +13,7 @@ use super::attempts::{self, Attempts, Telling};
 use super::deadlines::Phase;
 use super::error::{FailureKind, UpstreamError};
 use super::resolve::Resolve;
+use super::route::Route;
 
 /// How long one address has before the next is tried beside it.
 const STAGGER: Duration = Duration::from_millis(250);
@@ -61,14 +62,15 @@ pub(super) fn late(phase: Phase, whom: impl std::fmt::Display, limit: Duration) 
     )
 }
 
-/// Connects to the first address of `host` that answers. Addresses that failed, or that a later one overtook, are
+/// Connects to the first address that answers of the host of `route`, or of its HTTP proxy. Addresses that failed, or that a later one overtook, are
 /// remembered in `book`.
 pub(super) async fn dial(
     resolver: &dyn Resolve,
     (book, told): (&AddressBook, &Attempts),
-    (host, port): (&str, u16),
+    route: &Route,
     limits: DialLimits,
 ) -> Result<Dialled, UpstreamError> {
+    let (host, port) = route.dialled();
     let found = addresses(resolver, host, limits.resolve).await?;
     let mut waiting = book.order(&found, port).into_iter();
     let mut under_way: Vec<SocketAddr> = Vec::new();
@@ -78,7 +80,7 @@ pub(super) async fn dial(
         let more = waiting.next();
         if let Some(address) = more {
             under_way.push(address);
-            let telling = told.begin(host, address);
+            let telling = told.begin(route, address);
             dialling
                 .spawn(async move { (address, connect(address, telling, limits.connect).await) });
         } else if dialling.is_empty() {

@@ -38,7 +38,7 @@ pub(super) struct Shaker {
     witness: Arc<Witness>,
 }
 
-/// A failed handshake: for `go`'s user, and for the timeline.
+/// A connection that broke before it could carry requests: for `go`'s user, and for the timeline.
 pub(super) struct Broken {
     pub(super) error: UpstreamError,
     pub(super) hello: Option<OwnHello>,

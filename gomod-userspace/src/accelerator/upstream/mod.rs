@@ -29,6 +29,7 @@ mod round_trip;
 mod route;
 #[cfg(test)]
 pub(super) mod tests;
+mod tunnel;
 mod witness;
 
 use std::sync::Arc;

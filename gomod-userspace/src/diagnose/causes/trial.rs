@@ -96,7 +96,7 @@ impl Trial {
     /// The same of a connection of the accelerator.
     pub(in crate::diagnose) fn of_attempt(attempt: &AttemptSeen, result: Result) -> Self {
         Self {
-            host: attempt.host.clone(),
+            host: attempt.destination().to_owned(),
             remote: attempt.remote,
             at: attempt.connected.unwrap_or(attempt.began),
             hello: attempt.client_hello.as_ref().map(|hello| Form {

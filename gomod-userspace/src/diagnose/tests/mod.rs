@@ -8,6 +8,7 @@ mod dual;
 mod hazard;
 mod hello;
 mod transfer;
+mod tunnel;
 mod upstream;
 
 use proptest::prelude::*;
@@ -104,6 +105,7 @@ fn the_verdicts_are_those_of_the_list() {
             "anomaly.connect.timeout",
             "anomaly.connect.refused",
             "anomaly.connect.unreachable",
+            "anomaly.tunnel.refused",
             "anomaly.hello.reset",
             "anomaly.hello.timeout",
             "anomaly.hello.alert",

@@ -2,8 +2,12 @@
 //! Hosts that the accelerator itself can't reach. What it mends within a moment is no stall.
 
 mod findings;
+mod tunnel;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use self::findings::{finding, verdict};
 use super::{
@@ -13,28 +17,30 @@ use super::{
 };
 use crate::{
     kernel::events::{AttemptFailure, MonotonicNanos, Way},
-    timeline::{AttemptSeen, Connection},
+    timeline::{AttemptSeen, Connection, Leg},
 };
 
 /// Hosts that are looked at.
 const MOST_HOSTS: usize = 256;
 
-/// The accelerator's connections that are under way, and the hosts that don't let it in.
+/// The accelerator's connections that are under way, and what doesn't let them in.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Upstreams {
     seen: usize,
     /// Places in the timeline of attempts that are not over.
     open: BTreeSet<usize>,
-    failing: BTreeMap<String, Failing>,
-    /// When a host last let us in, or the last command that waited for it ended.
-    settled: BTreeMap<String, MonotonicNanos>,
-    /// When it did so after it had not for a while: what waits is asked for only now.
+    failing: BTreeMap<StallSubject, Failing>,
+    /// When each last let us in, or the last command that waited for it ended.
+    settled: BTreeMap<StallSubject, MonotonicNanos>,
+    /// Hosts that we got further to after we had not for a while, and when: what waits is asked for only now.
     mended: BTreeMap<String, MonotonicNanos>,
 }
 
-/// A host of which no connection came about since its first failure.
+/// A host, tunnel or proxy of which nothing came about since its first failure.
 #[derive(Clone, Debug)]
 struct Failing {
+    /// The hosts that it keeps us from.
+    hosts: BTreeSet<String>,
     tries: u64,
     /// Place of the last attempt that failed, or is silent for too long.
     last: usize,
@@ -82,7 +88,10 @@ impl Upstreams {
             .get(host)
             .is_some_and(|mended| view.now.since(*mended) < view.limits.own_connection(None));
         just_mended
-            || self.failing.contains_key(host)
+            || self
+                .failing
+                .values()
+                .any(|failing| failing.hosts.contains(host))
             || self.open.iter().any(|place| {
                 let attempt = view.timeline.attempts.get(*place);
                 attempt.is_some_and(|attempt| {
@@ -100,54 +109,52 @@ impl Upstreams {
         ledger: &mut Ledger,
     ) {
         let Some(over) = attempt.over else { return };
+        let subject = subject(attempt);
+        if let Some(result) = result(attempt) {
+            causes.tried(Trial::of_attempt(attempt, result));
+        }
         if attempt.open {
-            causes.tried(Trial::of_attempt(attempt, Result::Passed));
-            if self.settled.len() < MOST_HOSTS || self.settled.contains_key(&attempt.host) {
-                self.settled.insert(attempt.host.clone(), over);
-            }
-            if let Some(failing) = self.failing.remove(&attempt.host) {
+            if let Some(failing) = self.failing.remove(&subject) {
                 if failing.told {
-                    self.mended.insert(attempt.host.clone(), over);
+                    let hosts = failing.hosts.into_iter();
+                    self.mended.extend(hosts.map(|host| (host, over)));
                 }
-                ledger.end(&subject(&attempt.host), over);
+                ledger.end(&subject, over);
+            }
+            if self.settled.len() < MOST_HOSTS || self.settled.contains_key(&subject) {
+                self.settled.insert(subject, over);
             }
             return;
         }
         let Some(failure) = &attempt.failure else {
             return;
         };
-        if !matches!(failure, AttemptFailure::Other { .. }) {
-            causes.tried(Trial::of_attempt(attempt, result(attempt, failure)));
-        }
         // Silence that had lasted before is news; a failure at once is mended by what passed meanwhile.
-        let round_trip = attempt
-            .connected
-            .map(|connected| connected.since(attempt.began));
         let news_after = match failure {
-            AttemptFailure::Silent => began(attempt) + view.limits.own_connection(round_trip),
+            AttemptFailure::Silent => began(attempt) + limit(view, attempt),
             _ => attempt.began,
         };
-        if verdict(attempt).is_none() || self.settled_after(&attempt.host, news_after) {
+        if verdict(attempt).is_none() || self.settled_after(&subject, news_after) {
             return;
         }
-        if self.failing.len() >= MOST_HOSTS && !self.failing.contains_key(&attempt.host) {
+        if self.failing.len() >= MOST_HOSTS && !self.failing.contains_key(&subject) {
             return;
         }
         let failing = self
             .failing
-            .entry(attempt.host.clone())
-            .or_insert_with(|| Failing::new(place, attempt, over));
+            .entry(subject)
+            .or_insert_with(|| Failing::new(attempt, over));
         failing.tries += 1;
-        failing.last = place;
+        failing.tried(place, attempt);
         if failing.told {
             ledger.report(view, finding(view, attempt, failing));
         }
     }
 
-    /// Since that moment, a connection to the host passed, or nobody waits any more.
-    fn settled_after(&self, host: &str, moment: MonotonicNanos) -> bool {
+    /// Since that moment, another one passed, or nobody waits any more.
+    fn settled_after(&self, subject: &StallSubject, moment: MonotonicNanos) -> bool {
         self.settled
-            .get(host)
+            .get(subject)
             .is_some_and(|settled| *settled >= moment)
     }
 
@@ -157,24 +164,21 @@ impl Upstreams {
             let Some(attempt) = view.timeline.attempts.get(*place) else {
                 continue;
             };
-            let round_trip = attempt
-                .connected
-                .map(|connected| connected.since(attempt.began));
-            let limit = view.limits.own_connection(round_trip);
-            let known = self.failing.get(&attempt.host);
+            let (subject, limit) = (subject(attempt), limit(view, attempt));
+            let known = self.failing.get(&subject);
             if view.now.since(began(attempt)) < limit
                 || known.is_some_and(|failing| failing.told)
                 || (known.is_none() && self.failing.len() >= MOST_HOSTS)
                 || quicker(view, attempt)
-                || self.settled_after(&attempt.host, began(attempt) + limit)
+                || self.settled_after(&subject, began(attempt) + limit)
             {
                 continue;
             }
             let failing = self
                 .failing
-                .entry(attempt.host.clone())
-                .or_insert_with(|| Failing::new(*place, attempt, view.now));
-            failing.last = *place;
+                .entry(subject)
+                .or_insert_with(|| Failing::new(attempt, view.now));
+            failing.tried(*place, attempt);
             failing.told = true;
             ledger.report(view, finding(view, attempt, failing));
         }
@@ -187,14 +191,14 @@ impl Upstreams {
         }
         let over = nobody_waits(view);
         let (open, settled) = (&self.open, &mut self.settled);
-        self.failing.retain(|host, failing| {
+        self.failing.retain(|whom, failing| {
             let Some(attempt) = view.timeline.attempts.get(failing.last) else {
                 return false;
             };
             let under_way = || {
                 open.iter().any(|place| {
                     let other = view.timeline.attempts.get(*place);
-                    other.is_some_and(|other| other.host == *host)
+                    other.is_some_and(|other| failing.hosts.contains(&other.host))
                 })
             };
             let late = view.now.since(failing.first) >= OTHER_ADDRESS;
@@ -204,8 +208,8 @@ impl Upstreams {
             }
             match over.filter(|over| failing.told && *over >= failing.since) {
                 Some(over) => {
-                    ledger.end(&subject(host), over);
-                    settled.insert(host.clone(), over);
+                    ledger.end(whom, over);
+                    settled.insert(whom.clone(), over);
                     false
                 }
                 None => true,
@@ -215,13 +219,21 @@ impl Upstreams {
 }
 
 impl Failing {
-    fn new(place: usize, attempt: &AttemptSeen, first: MonotonicNanos) -> Self {
+    fn new(attempt: &AttemptSeen, first: MonotonicNanos) -> Self {
         Self {
+            hosts: BTreeSet::new(),
             tries: 0,
-            last: place,
+            last: 0,
             since: began(attempt),
             first,
             told: false,
+        }
+    }
+
+    fn tried(&mut self, place: usize, attempt: &AttemptSeen) {
+        self.last = place;
+        if self.hosts.len() < MOST_HOSTS {
+            self.hosts.insert(attempt.host.clone());
         }
     }
 }
@@ -241,18 +253,26 @@ fn nobody_waits(view: View<'_>) -> Option<MonotonicNanos> {
         .max()
 }
 
-/// Another address of the host was quicker, or another connection passed since.
+/// Another address was quicker, or another connection passed since.
 fn quicker(view: View<'_>, attempt: &AttemptSeen) -> bool {
+    let subject = subject(attempt);
     view.timeline.attempts.iter().rev().take(256).any(|other| {
-        other.host == attempt.host
+        attempt.connected.is_none()
             && other.connected.is_some_and(|at| at >= attempt.began)
-            && attempt.connected.is_none()
+            && self::subject(other) == subject
     })
 }
 
-fn subject(host: &str) -> StallSubject {
-    StallSubject::Upstream {
-        host: host.to_owned(),
+/// What keeps us waiting on that leg.
+fn subject(attempt: &AttemptSeen) -> StallSubject {
+    match (attempt.leg, &attempt.proxy) {
+        (Leg::Tunnel, Some(proxy)) => StallSubject::Tunnel {
+            proxy: proxy.clone(),
+            host: attempt.host.clone(),
+        },
+        _ => StallSubject::Upstream {
+            host: attempt.destination().to_owned(),
+        },
     }
 }
 
@@ -261,19 +281,40 @@ fn began(attempt: &AttemptSeen) -> MonotonicNanos {
     attempt.connected.unwrap_or(attempt.began)
 }
 
-fn result(attempt: &AttemptSeen, failure: &AttemptFailure) -> Result {
-    if attempt.connected.is_none() {
-        return Result::NotConnected;
+/// How long it may wait for that.
+fn limit(view: View<'_>, attempt: &AttemptSeen) -> Duration {
+    match attempt.leg {
+        Leg::Tunnel => view.limits.own_tunnel(),
+        Leg::Dial | Leg::Inside => {
+            let round_trip = attempt
+                .connected
+                .map(|connected| connected.since(attempt.began));
+            view.limits.own_connection(round_trip)
+        }
+    }
+}
+
+/// What the attempt shows as an experiment: nothing where it was dropped or failed in a way of its own, and nothing of the
+/// host where a proxy is asked for it.
+fn result(attempt: &AttemptSeen) -> Option<Result> {
+    if attempt.leg == Leg::Tunnel {
+        return None;
+    }
+    if attempt.open {
+        return Some(Result::Passed);
+    }
+    let failure = attempt.failure.as_ref()?;
+    if matches!(failure, AttemptFailure::Other { .. }) {
+        return None;
     }
     let (Some(connected), Some(over)) = (attempt.connected, attempt.over) else {
-        return Result::NotConnected;
+        return Some(Result::NotConnected);
     };
-    match failure {
+    // Sooner than the server can have answered, by the round trip that connecting took.
+    let too_soon = over.since(connected) * 5 < connected.since(attempt.began) * 4;
+    Some(match failure {
         AttemptFailure::Untrusted { .. } => Result::Passed,
-        // Sooner than the server can have answered, by the round trip that connecting took.
-        AttemptFailure::Reset => Result::NoAnswer {
-            on_path: over.since(connected) * 5 < connected.since(attempt.began) * 4,
-        },
+        AttemptFailure::Reset => Result::NoAnswer { on_path: too_soon },
         _ => Result::NoAnswer { on_path: false },
-    }
+    })
 }

@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 pub struct Attempt {
     /// Number of the connection in its run.
     pub number: u64,
-    /// The host that it is for; the HTTP proxy's name while it leads to one.
+    /// The host that it is for.
     pub host: String,
+    /// The name of the HTTP proxy that it is to lead through.
+    #[serde(default)]
+    pub proxy: Option<String>,
     /// The address: the host's, or its HTTP proxy's.
     pub remote: SocketAddr,
     /// What happened.
@@ -24,8 +27,12 @@ pub struct Attempt {
 pub enum AttemptStep {
     /// `connect` was called.
     Began,
-    /// TCP is connected, the `ClientHello` goes out next.
+    /// TCP is connected; what goes out next is the `ClientHello`, or what an HTTP proxy is asked.
     Connected,
+    /// The HTTP proxy is asked for a tunnel to the host (`CONNECT`, RFC 9110 section 9.3.6).
+    TunnelAsked,
+    /// The HTTP proxy answered that there is one: what follows is to the host.
+    TunnelOpen,
     /// It can carry requests. Without TLS, there was no `ClientHello`.
     Open {
         /// The `ClientHello`.
@@ -61,10 +68,15 @@ pub enum AttemptFailure {
     Refused,
     /// No route, or the network said so.
     Unreachable,
-    /// Reset after the `ClientHello`.
+    /// Reset after the `ClientHello`, or after CONNECT.
     Reset,
-    /// Closed after the `ClientHello`.
+    /// Closed after the `ClientHello`, or after CONNECT.
     Closed,
+    /// The HTTP proxy answered CONNECT with a status that opens no tunnel.
+    TunnelRefused {
+        /// The status.
+        status: u16,
+    },
     /// The `ClientHello` was answered by this alert.
     Alert {
         /// Its name as IANA writes it, snake case.

@@ -40,6 +40,7 @@ impl Tell for Stall {
                 StallSubject::Name { .. }
                 | StallSubject::Nameserver { .. }
                 | StallSubject::Upstream { .. }
+                | StallSubject::Tunnel { .. }
                 | StallSubject::Channels { .. }
                 | StallSubject::Lock { .. } => None,
             },

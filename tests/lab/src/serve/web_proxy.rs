@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A company's HTTP proxy: CONNECT to the hosts of the lab (RFC 9110 section 9.3.6), for those who know its password.
 
+use std::future::pending;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::Internet;
 use super::login::WEB_PROXY_LOGIN;
 use crate::addresses::{Families, Family, WEB_PROXY};
+use crate::fault::FaultKind;
 use crate::log::Request;
 
 /// A longer head is none of a client that means well.
@@ -43,16 +45,31 @@ async fn tunnel(internet: &Internet, family: Family, mut client: TcpStream) -> i
         .find(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"))
         .map(|(_, value)| value.trim().to_owned());
     let address = target.and_then(|target| address_of(internet, target));
-    let (status, reason) = match (&login, address) {
-        (Some(login), _) if *login != WEB_PROXY_LOGIN.basic() => (407, "Who Are You"),
-        (None, _) => (407, "Who Are You"),
-        (Some(_), None) => (502, "No Such Host"),
-        (Some(_), Some(_)) => (200, "OK"),
+    let path = target.unwrap_or(asked);
+    let fault = internet
+        .faults
+        .happens(&format!("{WEB_PROXY} {path}"), |fault| {
+            matches!(fault.kind, FaultKind::Silence | FaultKind::Status(_))
+                && fault.concerns(WEB_PROXY, family)
+                && fault.path.matches(path)
+        });
+    if let Some(fault) = fault {
+        internet
+            .log
+            .act(fault, WEB_PROXY, format!("CONNECT {path}"));
+    }
+    let (status, reason) = match (fault, &login, address) {
+        (Some(FaultKind::Status(refused)), ..) => (refused.status, "The Lab Says So"),
+        (Some(_), ..) => (0, "never said"),
+        (None, Some(login), _) if *login != WEB_PROXY_LOGIN.basic() => (407, "Who Are You"),
+        (None, None, _) => (407, "Who Are You"),
+        (None, Some(_), None) => (502, "No Such Host"),
+        (None, Some(_), Some(_)) => (200, "OK"),
     };
     internet.log.request(Request {
         at: internet.log.now(),
         host: WEB_PROXY.to_owned(),
-        path: target.unwrap_or(asked).to_owned(),
+        path: path.to_owned(),
         secure: false,
         http2: false,
         family,
@@ -61,6 +78,9 @@ async fn tunnel(internet: &Internet, family: Family, mut client: TcpStream) -> i
         status,
         body_bytes: 0,
     });
+    if status == 0 {
+        pending::<()>().await;
+    }
     let challenge = if status == 407 {
         "Proxy-Authenticate: Basic realm=\"lab\"\r\n"
     } else {

@@ -90,6 +90,9 @@ fn a_company_s_proxy_needs_the_login() -> Outcome {
     assert!(lab.requests().iter().any(|request| {
         request.host == WEB_PROXY && request.path == format!("{PROXY}:443") && request.status == 200
     }));
+    lab.set_fault(format!("status=403,host={WEB_PROXY}").parse::<gomod_lab::Fault>()?)?;
+    let ran = download(&lab.project()?, &[("HTTPS_PROXY", &url)])?;
+    assert!(ran.stderr.contains("The Lab Says So"), "{ran:?}");
     Ok(())
 }
 

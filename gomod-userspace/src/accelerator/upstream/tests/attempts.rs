@@ -8,9 +8,9 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::server::{Server, answer, tls};
+use super::server::{Answer, Server, Then, answer, silence, tls};
 use super::{brisk, get, options};
-use crate::accelerator::upstream::{Retries, Upstream, UpstreamOptions};
+use crate::accelerator::upstream::{HttpProxy, Retries, Upstream, UpstreamOptions, Via};
 use crate::kernel::events::{AttemptFailure, AttemptStep, Event, EventKind, OwnHello};
 
 /// A client that tries once at `address`, and what it tells.
@@ -192,4 +192,111 @@ async fn a_refused_connection_has_no_hello() {
         },
     ];
     assert_eq!(steps(&mut receiver, address), expected);
+}
+
+/// What is told of one fetch of `https://mod.test:PORT/` through that proxy.
+async fn told_through(proxy: &Server, roots: RootCertStore, port: u16) -> Vec<AttemptStep> {
+    let (upstream, mut receiver) = told(roots);
+    let via = Via::proxy(HttpProxy::parse(&format!("http://me:pw@{}", proxy.address)).unwrap());
+    let request = get(&format!("https://mod.test:{port}/")).via(via);
+    let _ = upstream.fetch(request).await;
+    let mut steps = Vec::new();
+    while let Ok(event) = receiver.try_recv() {
+        let EventKind::Attempt(attempt) = event.kind else {
+            panic!("{event:?}")
+        };
+        assert_eq!(
+            (attempt.host.as_str(), attempt.remote),
+            ("mod.test", proxy.address)
+        );
+        assert_eq!(attempt.proxy.as_deref(), Some("127.0.0.1"));
+        steps.push(attempt.step);
+    }
+    steps
+}
+
+#[tokio::test]
+async fn a_tunnel_is_told_from_connect_to_its_answer() {
+    let (roots, acceptor) = tls(&["mod.test"]);
+    let host = Server::at("127.0.0.1:0", Some(acceptor), |_| {
+        answer("200 OK", &[], b"through")
+    })
+    .await;
+    let to = host.address;
+    let proxy = Server::plain(move |_| Answer {
+        bytes: b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),
+        then: Then::Tunnel(to),
+    })
+    .await;
+    let steps = told_through(&proxy, roots, to.port()).await;
+    let [
+        AttemptStep::Began,
+        AttemptStep::Connected,
+        AttemptStep::TunnelAsked,
+        AttemptStep::TunnelOpen,
+        AttemptStep::Open { client_hello },
+    ] = steps.as_slice()
+    else {
+        panic!("{steps:?}")
+    };
+    is_small(client_hello.as_ref());
+}
+
+#[tokio::test]
+async fn a_tunnel_that_is_refused_is_told_with_its_status_or_its_end() {
+    let closed = Answer {
+        bytes: Vec::new(),
+        then: Then::Close,
+    };
+    for (answered, expected) in [
+        (
+            answer("407 Who Are You", &[], b""),
+            AttemptFailure::TunnelRefused { status: 407 },
+        ),
+        (
+            answer("502 No Such Host", &[], b"").then(Then::Close),
+            AttemptFailure::TunnelRefused { status: 502 },
+        ),
+        (silence(), AttemptFailure::Silent),
+        (closed, AttemptFailure::Closed),
+    ] {
+        let proxy = Server::plain(move |_| answered.clone()).await;
+        let steps = told_through(&proxy, RootCertStore::empty(), 443).await;
+        let failed = AttemptStep::Failed {
+            client_hello: None,
+            failure: expected,
+        };
+        let expected = [
+            AttemptStep::Began,
+            AttemptStep::Connected,
+            AttemptStep::TunnelAsked,
+            failed,
+        ];
+        assert_eq!(steps, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_resets_is_told_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Closed with the request unread.
+            stream.peek(&mut [0]).await.unwrap();
+            drop(stream);
+        }
+    });
+    let (upstream, mut receiver) = told(RootCertStore::empty());
+    let via = Via::proxy(HttpProxy::parse(&address.to_string()).unwrap());
+    let _ = upstream.fetch(get("https://mod.test/").via(via)).await;
+    let steps = steps(&mut receiver, address);
+    assert_eq!(
+        steps.last(),
+        Some(&AttemptStep::Failed {
+            client_hello: None,
+            failure: AttemptFailure::Reset
+        }),
+        "{steps:?}"
+    );
 }
