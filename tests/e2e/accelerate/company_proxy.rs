@@ -25,6 +25,7 @@ pub(super) fn trials() -> Vec<Trial> {
             "a_company_s_proxy_that_does_not_answer_is_told_of_until_it_does",
             silent,
         ),
+        trial("a_tunnel_that_ends_is_the_proxy_s_doing", cut),
     ]
 }
 
@@ -206,4 +207,17 @@ fn observed_silence(lab: &Lab, url: &str) {
     };
     assert_eq!(stall["host"], WEB_PROXY, "{stall:#}");
     assert!(!stall["connection"].is_null(), "{stall:#}");
+}
+
+/// The host closes: what we see is the proxy's doing, and no cause.
+fn cut() {
+    let (lab, url) = through("tls-close");
+    let run = Run::default().with(&[("HTTPS_PROXY", &url)]);
+    let plain = PlainGo::Fails("EOF");
+    run.plain("company_proxy_cut", &lab.project().unwrap(), plain);
+    let outcome = run.carried("company_proxy_cut", &lab.project().unwrap());
+    assert_eq!(outcome.status.code(), Some(1), "{}", outcome.stderr);
+    let stall = only_stall(&outcome, "anomaly.hello.closed");
+    let story = stall["story"].as_str().unwrap();
+    assert!(story.contains("the proxy closed the tunnel"), "{stall:#}");
 }

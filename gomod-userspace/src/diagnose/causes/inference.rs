@@ -93,8 +93,12 @@ pub(super) fn of_hello(
     let Some(witness) = same.iter().rev().find(|trial| trial.passed()) else {
         return server_name(failed, &same, trials, began);
     };
-    let all = [Suspect::Size, Suspect::H2, Suspect::Address, Suspect::Ipv6];
-    let suspects = left(&all, failed, &same, Trial::passed);
+    // In a tunnel, the address is the proxy's: the host's own is not known.
+    let all: &[Suspect] = match failed.proxy {
+        Some(_) => &[Suspect::Size, Suspect::H2],
+        None => &[Suspect::Size, Suspect::H2, Suspect::Address, Suspect::Ipv6],
+    };
+    let suspects = left(all, failed, &same, Trial::passed);
     let cause = match suspects.as_slice() {
         [Suspect::Size] => Cause::ClientHelloSize,
         [Suspect::H2] => Cause::AlpnH2,
@@ -123,15 +127,19 @@ fn server_name(
     let is_ipv6 = |trial: &Trial| trial.remote.ip().to_canonical().is_ipv6();
     let witness = trials
         .iter()
-        .filter(|trial| trial.host != failed.host && trial.hello.is_some() && trial.passed())
+        .filter(|trial| trial.host != failed.host && trial.proxy == failed.proxy)
+        .filter(|trial| trial.hello.is_some() && trial.passed())
         .find(|trial| same.iter().any(|other| is_ipv6(other) == is_ipv6(trial)))?;
     (small && without_h2 && on_path).then(|| explain(Cause::ServerName, failed, witness, began))
 }
 
+/// Those of the same host by the same way.
 fn of_host<'a>(failed: &'a Trial, trials: &'a [Trial]) -> impl Iterator<Item = &'a Trial> {
-    trials
-        .iter()
-        .filter(|trial| trial.host == failed.host && trial.remote.port() == failed.remote.port())
+    trials.iter().filter(|trial| {
+        trial.host == failed.host
+            && trial.proxy == failed.proxy
+            && trial.remote.port() == failed.remote.port()
+    })
 }
 
 fn explain(cause: Cause, failed: &Trial, witness: &Trial, began: MonotonicNanos) -> Explanation {

@@ -37,6 +37,7 @@ impl Causes {
         let known = trial.result == Result::Passed
             && self.trials.iter().any(|earlier| {
                 earlier.host == trial.host
+                    && earlier.proxy == trial.proxy
                     && earlier.remote == trial.remote
                     && earlier.result == trial.result
                     && earlier.hello == trial.hello

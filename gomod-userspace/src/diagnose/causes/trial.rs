@@ -53,6 +53,9 @@ impl Form {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::diagnose) struct Trial {
     pub(in crate::diagnose) host: String,
+    /// The HTTP proxy in whose tunnel it was.
+    pub(in crate::diagnose) proxy: Option<String>,
+    /// The proxy's where there is one.
     pub(in crate::diagnose) remote: SocketAddr,
     /// `None` where no hello went out.
     pub(in crate::diagnose) hello: Option<Form>,
@@ -76,6 +79,8 @@ impl Trial {
         });
         Some(Self {
             host: connection.host.clone()?,
+            // What is sent to a proxy in clear text is no hello.
+            proxy: None,
             remote: connection.remote,
             at: connection
                 .client_hello
@@ -97,6 +102,7 @@ impl Trial {
     pub(in crate::diagnose) fn of_attempt(attempt: &AttemptSeen, result: Result) -> Self {
         Self {
             host: attempt.destination().to_owned(),
+            proxy: attempt.behind().map(str::to_owned),
             remote: attempt.remote,
             at: attempt.connected.unwrap_or(attempt.began),
             hello: attempt.client_hello.as_ref().map(|hello| Form {

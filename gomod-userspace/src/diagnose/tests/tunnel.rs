@@ -2,8 +2,8 @@
 //! HTTP proxies that the accelerator goes through.
 
 use super::{
-    Confidence, HOST, PROXY, Script, Stage, StallChange, Verdict, ZIP, moment, none, only, play,
-    stalls,
+    Cause, Confidence, HOST, PROXY, Script, Stage, StallChange, Verdict, ZIP, moment, none, only,
+    play, stalls,
 };
 use crate::kernel::events::{AttemptFailure, AttemptStep, OwnHello, Way};
 
@@ -199,4 +199,80 @@ fn a_proxy_that_does_not_accept_is_named_and_keeps_its_hosts_waiting() {
             (Verdict::RequestStalled, None)
         ]
     );
+}
+
+/// Through a tunnel, what ends the connection is the proxy, one short round trip away.
+#[test]
+fn an_end_within_a_tunnel_is_the_proxy_s_and_shows_nothing_of_the_path() {
+    for (failure, verdict, said) in [
+        (
+            AttemptFailure::Reset,
+            Verdict::HelloReset,
+            "the proxy reset the tunnel",
+        ),
+        (
+            AttemptFailure::Closed,
+            Verdict::HelloClosed,
+            "the proxy closed the tunnel",
+        ),
+    ] {
+        // Sooner than CONNECT took; the other host passes, and so does nothing of this one: on a direct way, that would
+        // be the server name.
+        let script = opened(waiting(), 1, SUMDB, 10.0);
+        let script = tunnelled(script, 2, HOST, 100.0).at(160.0);
+        let script = failed(script, 2, HOST, failure).at(3000.0);
+        let stall = only(&script, 4500.0, verdict);
+        assert_eq!(stall.cause, None, "{stall:#?}");
+        assert_eq!(stall.evidence["proxy"], WEB_PROXY);
+        assert!(stall.story.contains(said), "{}", stall.story);
+        assert!(stall.action.contains(WEB_PROXY), "{}", stall.action);
+    }
+}
+
+#[test]
+fn the_same_reset_without_a_proxy_is_the_server_name() {
+    let connected = |script: Script, number, host: &str, remote: &str, at: f64| {
+        let script = script
+            .at(at)
+            .attempt(number, host, remote, AttemptStep::Began);
+        script
+            .at(at + 50.0)
+            .attempt(number, host, remote, AttemptStep::Connected)
+    };
+    let open = AttemptStep::Open {
+        client_hello: Some(hello()),
+    };
+    let script = connected(waiting(), 1, SUMDB, "198.18.0.11:443", 10.0);
+    let script = script.attempt(1, SUMDB, "198.18.0.11:443", open);
+    let script = connected(script, 2, HOST, PROXY, 100.0).at(155.0);
+    let reset = AttemptStep::Failed {
+        client_hello: Some(hello()),
+        failure: AttemptFailure::Reset,
+    };
+    let script = script.attempt(2, HOST, PROXY, reset);
+    let stall = only(&script, 4500.0, Verdict::HelloReset);
+    assert_eq!(stall.cause, Some(Cause::ServerName), "{stall:#?}");
+}
+
+/// The proxy's addresses are not the host's.
+#[test]
+fn a_proxy_s_second_address_acquits_no_address_of_the_host() {
+    let script = tunnelled(Script::new(), 1, HOST, 10.0).at(6000.0);
+    let script = failed(script, 1, HOST, AttemptFailure::Silent);
+    let through = |script: Script, step| {
+        script.attempt_through(Some(WEB_PROXY), 2, HOST, "[2001:2::99]:3128", step)
+    };
+    let script = through(script.at(6010.0), AttemptStep::Began);
+    let script = through(script, AttemptStep::Connected);
+    let script = through(script.at(6015.0), AttemptStep::TunnelAsked);
+    let script = through(script.at(6050.0), AttemptStep::TunnelOpen);
+    let open = AttemptStep::Open {
+        client_hello: Some(hello()),
+    };
+    let stall = only(
+        &through(script.at(6100.0), open),
+        9000.0,
+        Verdict::HelloTimeout,
+    );
+    assert_eq!((stall.cause, stall.ended), (None, Some(moment(6100.0))));
 }

@@ -89,6 +89,14 @@ fn peer(attempt: &AttemptSeen) -> String {
 fn story(attempt: &AttemptSeen, waited: Duration) -> String {
     let hello = words(attempt.client_hello.as_ref());
     let after = format!("{} after our {hello}", time(waited));
+    // A proxy ends its tunnel on its own account, or because its connection to the host ended.
+    let ended = |how: &str| {
+        attempt.behind().map(|_| {
+            format!(
+                "the proxy {how} the tunnel {after}; what became of its own connection to the host is not seen from here"
+            )
+        })
+    };
     match &attempt.failure {
         None | Some(AttemptFailure::Silent) if attempt.connected.is_none() => {
             format!("no answer to our SYNs in {}", time(waited))
@@ -98,8 +106,12 @@ fn story(attempt: &AttemptSeen, waited: Duration) -> String {
         }
         Some(AttemptFailure::Refused) => "our connection was refused".to_owned(),
         Some(AttemptFailure::Unreachable) => "the destination is unreachable for us".to_owned(),
-        Some(AttemptFailure::Reset) => format!("our connection was reset {after}"),
-        Some(AttemptFailure::Closed) => format!("the peer closed our connection {after}"),
+        Some(AttemptFailure::Reset) => {
+            ended("reset").unwrap_or_else(|| format!("our connection was reset {after}"))
+        }
+        Some(AttemptFailure::Closed) => {
+            ended("closed").unwrap_or_else(|| format!("the peer closed our connection {after}"))
+        }
         Some(AttemptFailure::Alert { description }) => {
             format!("the alert {description} came {after}")
         }
@@ -167,6 +179,10 @@ fn action(verdict: Verdict, attempt: &AttemptSeen) -> String {
              otherwise find out who answers for that host before going on."
                 .to_owned()
         }
+        (_, Leg::Inside, Some(proxy)) => format!(
+            "Ask whoever runs the HTTP proxy {proxy} what its own connection to {host} meets; `gomod-trace probe {host}` \
+             goes through that proxy as well and finds out what is filtered."
+        ),
         (_, Leg::Dial, Some(_)) => format!(
             "Check that HTTPS_PROXY names the right proxy, and ask the network team whether port {} of {address} is filtered.",
             attempt.remote.port(),

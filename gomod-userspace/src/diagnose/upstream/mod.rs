@@ -310,11 +310,14 @@ fn result(attempt: &AttemptSeen) -> Option<Result> {
     let (Some(connected), Some(over)) = (attempt.connected, attempt.over) else {
         return Some(Result::NotConnected);
     };
-    // Sooner than the server can have answered, by the round trip that connecting took.
+    // Sooner than the server can have answered, by the round trip that connecting took. In a tunnel it is the proxy that
+    // ends the connection, whatever the host did and whenever.
     let too_soon = over.since(connected) * 5 < connected.since(attempt.began) * 4;
     Some(match failure {
         AttemptFailure::Untrusted { .. } => Result::Passed,
-        AttemptFailure::Reset => Result::NoAnswer { on_path: too_soon },
+        AttemptFailure::Reset => Result::NoAnswer {
+            on_path: attempt.behind().is_none() && too_soon,
+        },
         _ => Result::NoAnswer { on_path: false },
     })
 }

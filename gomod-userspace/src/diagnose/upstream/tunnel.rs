@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is said of an HTTP proxy that makes no tunnel (CONNECT, RFC 9110 section 9.3.6).
+//! What is said of an HTTP proxy that makes no tunnel (CONNECT, RFC 9110 section 9.3.6), or whose tunnel ended. Whatever
+//! comes back is the proxy's own packet: of the way from it to the host, times and resets say nothing.
 
 use std::time::Duration;
 
