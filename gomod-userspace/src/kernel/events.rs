@@ -85,6 +85,17 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+impl Event {
+    /// Tells that `count` events found no room; nothing if none did.
+    pub fn lost(at: MonotonicNanos, count: u64) -> Option<Self> {
+        (count > 0).then_some(Self {
+            at,
+            pid: Pid(0),
+            kind: EventKind::Lost { count },
+        })
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -179,7 +190,8 @@ pub enum EventKind {
     NameAsked(NameAsked),
     /// Where the caches of a `go` process lie became known.
     Caches(Caches),
-    /// Events that the ring buffer had no room for, since the last report of this kind.
+    /// Events that the ring buffer, or a queue on the way to the timeline, had no room for since the last report of this
+    /// kind.
     Lost {
         /// How many.
         count: u64,

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use super::{
     KernelError, OBJECT, attach,
     detach::Holder,
-    events::{Event, EventKind, FileOperation, MonotonicNanos, Pid},
+    events::{Event, EventKind, FileOperation, MonotonicNanos},
     heartbeat::{Heartbeat, Heartbeats},
     lock_waits::LockWaits,
     memlock,
@@ -224,13 +224,7 @@ impl Tracer {
         self.files.sample(now, events);
         self.lock_waits.sample(now, events);
         let count = self.ring.newly_lost().map_err(map_error("LOST"))?;
-        if count > 0 {
-            events.push(Event {
-                at: now,
-                pid: Pid(0),
-                kind: EventKind::Lost { count },
-            });
-        }
+        events.extend(Event::lost(now, count));
         Ok(())
     }
 }

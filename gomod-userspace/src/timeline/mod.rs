@@ -67,7 +67,7 @@ pub struct Timeline {
     pub attempts: Vec<AttemptSeen>,
     /// Events taken in.
     pub events_received: u64,
-    /// Events that the ring buffer had no room for.
+    /// Events that found no room on their way here: in the ring buffer, or in a queue of our own.
     pub events_lost: u64,
     /// Ways from an event to what it is of; no facts.
     pub(crate) index: Index,

@@ -3,7 +3,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -22,6 +25,31 @@ use crate::{
     },
 };
 
+/// Where accounts go: never waits, and counts what found no room.
+#[derive(Clone, Debug)]
+pub(super) struct Teller {
+    sender: mpsc::Sender<Event>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Teller {
+    pub(super) fn new(capacity: usize) -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(capacity.max(1));
+        let lost = Arc::default();
+        (Self { sender, lost }, receiver)
+    }
+
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn tell(&self, event: Event) {
+        if self.sender.try_send(event).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Shared by those who work on an answer; tells of it when the last one lets go.
 #[derive(Clone, Debug)]
 pub(super) struct Account(Arc<Inner>);
@@ -29,7 +57,7 @@ pub(super) struct Account(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     state: Mutex<State>,
-    sender: mpsc::Sender<Event>,
+    teller: Teller,
 }
 
 #[derive(Debug)]
@@ -42,7 +70,7 @@ struct State {
 }
 
 impl Account {
-    pub(super) fn begin(session: &Session, path: &str, sender: mpsc::Sender<Event>) -> Self {
+    pub(super) fn begin(session: &Session, path: &str, teller: Teller) -> Self {
         let answered = Answered {
             cookie: session.origin.cookie,
             host: session.host.clone(),
@@ -63,7 +91,7 @@ impl Account {
             length: None,
             upstream: None,
         });
-        Self(Arc::new(Inner { state, sender }))
+        Self(Arc::new(Inner { state, teller }))
     }
 
     /// The head of the answer is there.
@@ -116,8 +144,7 @@ impl Drop for Inner {
             answered.resumed = account.resumes();
             answered.resumed_bytes = account.resumed_bytes();
         }
-        // With the queue full, the timeline lacks a request; `go` does not wait for it.
-        let _ = self.sender.try_send(Event {
+        self.teller.tell(Event {
             at: kernel::now(),
             pid: state.pid,
             kind: EventKind::Answered(answered),
@@ -172,9 +199,8 @@ mod tests {
     use crate::accelerator::Origin;
     use crate::kernel::events::SocketCookie;
 
-    /// Reads one frame of five bytes, then lets go.
-    async fn told_of(length: &'static str) -> Answered {
-        let session = Session {
+    fn session() -> Session {
+        Session {
             origin: Origin {
                 destination: ([127, 0, 0, 1], 443).into(),
                 pid: Pid(7),
@@ -183,9 +209,13 @@ mod tests {
             host: "proxy.golang.org".to_owned(),
             port: 443,
             connect: None,
-        };
-        let (sender, mut receiver) = mpsc::channel(1);
-        let account = Account::begin(&session, "/m/@v/list", sender);
+        }
+    }
+
+    /// Reads one frame of five bytes, then lets go.
+    async fn told_of(length: &'static str) -> Answered {
+        let (teller, mut receiver) = Teller::new(1);
+        let account = Account::begin(&session(), "/m/@v/list", teller);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static(length));
         account.head(StatusCode::OK, Source::Prefetch);
@@ -205,5 +235,14 @@ mod tests {
     async fn a_body_of_known_length_is_whole_without_a_look_beyond_it() {
         assert!(told_of("5").await.whole);
         assert!(!told_of("6").await.whole);
+    }
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        let (teller, mut receiver) = Teller::new(1);
+        for _ in 0..3 {
+            drop(Account::begin(&session(), "/m/@v/list", teller.clone()));
+        }
+        assert!(receiver.try_recv().is_ok() && receiver.try_recv().is_err());
+        assert_eq!(teller.lost(), 2);
     }
 }

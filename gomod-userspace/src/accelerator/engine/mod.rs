@@ -21,7 +21,7 @@ pub use ahead::{Ahead, AheadLimits};
 pub use mirrored::Knowledge;
 pub use stored::Stored;
 
-use self::answer::Account;
+use self::answer::{Account, Teller};
 use super::{
     Askers, Respond, ResponseBody, Session, Sums,
     checksums::{ChecksumLimits, Checksums},
@@ -43,7 +43,7 @@ pub struct Engine {
     sums: Arc<Sums>,
     checksums: Arc<Checksums>,
     mirrors: Mirrors,
-    answered: mpsc::Sender<Event>,
+    answered: Teller,
 }
 
 impl Engine {
@@ -53,7 +53,7 @@ impl Engine {
         limits: AheadLimits,
         knowledge: Knowledge,
     ) -> (Arc<Self>, mpsc::Receiver<Event>) {
-        let (answered, receiver) = mpsc::channel(ANSWERED);
+        let (answered, receiver) = Teller::new(ANSWERED);
         let Knowledge {
             sums,
             stored,
@@ -82,6 +82,11 @@ impl Engine {
     /// What is fetched before it is asked for.
     pub fn ahead(&self) -> &Arc<Ahead> {
         &self.ahead
+    }
+
+    /// Requests and connections to hosts that found no room on their way to the timeline.
+    pub fn events_lost(&self) -> u64 {
+        self.answered.lost() + self.upstream.events_lost()
     }
 
     /// The processes that ask.

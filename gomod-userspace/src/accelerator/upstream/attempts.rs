@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tells of connections as they are opened: no kernel program watches ours.
 
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{OwnedPermit, Sender, error::TrySendError};
 
 use super::error::FailureKind;
 use super::route::Route;
@@ -14,11 +15,15 @@ use crate::kernel::events::{
     Attempt, AttemptFailure, AttemptStep, Event, EventKind, OwnHello, Pid,
 };
 
+/// Most that one attempt tells: its begin, TCP, CONNECT, the tunnel, its end.
+const STEPS: usize = 5;
+
 /// Numbers the attempts of a run; without a receiver, nothing is told.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attempts {
     count: Arc<AtomicU64>,
-    sender: Option<mpsc::Sender<Event>>,
+    lost: Arc<AtomicU64>,
+    sender: Option<Sender<Event>>,
 }
 
 /// One attempt, told of until it is open or failed; let go of before, it is told as dropped.
@@ -28,12 +33,13 @@ pub(super) struct Telling {
     host: String,
     proxy: Option<String>,
     remote: SocketAddr,
-    sender: Option<mpsc::Sender<Event>>,
+    /// Places in the queue for all that may be told; none for an attempt of which nothing is.
+    room: Vec<OwnedPermit<Event>>,
     over: bool,
 }
 
 impl Attempts {
-    pub(super) fn new(sender: Option<mpsc::Sender<Event>>) -> Self {
+    pub(super) fn new(sender: Option<Sender<Event>>) -> Self {
         Self {
             sender,
             ..Self::default()
@@ -41,33 +47,57 @@ impl Attempts {
     }
 
     /// `connect` to `remote`, which is the host of `route` or its HTTP proxy, is called now.
+    ///
+    /// An attempt is told of from its begin to its end, or not at all: one whose end found no room would wait for ever in
+    /// the timeline. So room for all of it is taken now.
     pub(super) fn begin(&self, route: &Route, remote: SocketAddr) -> Telling {
-        let telling = Telling {
+        let mut telling = Telling {
             number: self.count.fetch_add(1, Ordering::Relaxed),
             host: route.host.clone(),
             proxy: route.via.as_ref().map(|proxy| proxy.host.clone()),
             remote,
-            sender: self.sender.clone(),
+            room: self.room(),
             over: false,
         };
         telling.tell(AttemptStep::Began);
         telling
     }
+
+    /// Attempts that are not told of, because the queue was full.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn room(&self) -> Vec<OwnedPermit<Event>> {
+        let Some(sender) = &self.sender else {
+            return Vec::new();
+        };
+        let places = iter::repeat_with(|| sender.clone().try_reserve_owned()).take(STEPS);
+        match places.collect() {
+            Ok(room) => room,
+            Err(full) => {
+                if matches!(full, TrySendError::Full(_)) {
+                    self.lost.fetch_add(1, Ordering::Relaxed);
+                }
+                Vec::new()
+            }
+        }
+    }
 }
 
 impl Telling {
     /// TCP is connected.
-    pub(super) fn connected(&self) {
+    pub(super) fn connected(&mut self) {
         self.tell(AttemptStep::Connected);
     }
 
     /// The HTTP proxy is asked for a tunnel.
-    pub(super) fn tunnel_asked(&self) {
+    pub(super) fn tunnel_asked(&mut self) {
         self.tell(AttemptStep::TunnelAsked);
     }
 
     /// The HTTP proxy has made a tunnel.
-    pub(super) fn tunnel_open(&self) {
+    pub(super) fn tunnel_open(&mut self) {
         self.tell(AttemptStep::TunnelOpen);
     }
 
@@ -86,10 +116,9 @@ impl Telling {
         });
     }
 
-    fn tell(&self, step: AttemptStep) {
-        let Some(sender) = &self.sender else { return };
-        // With the queue full, the timeline lacks it; no fetch waits for that.
-        let _ = sender.try_send(Event {
+    fn tell(&mut self, step: AttemptStep) {
+        let Some(place) = self.room.pop() else { return };
+        place.send(Event {
             at: kernel::now(),
             // Nobody's but ours.
             pid: Pid(0),

@@ -115,7 +115,7 @@ pub(super) async fn dial(
 
 async fn connect(
     address: SocketAddr,
-    telling: Telling,
+    mut telling: Telling,
     limit: Duration,
 ) -> Result<Dialled, UpstreamError> {
     let began = Instant::now();

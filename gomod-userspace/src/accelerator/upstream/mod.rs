@@ -70,7 +70,8 @@ pub struct UpstreamOptions {
     pub retries: Retries,
     /// How many connections are kept.
     pub pool: PoolLimits,
-    /// Who is told of each connection that is opened, as events; what finds no room is left out.
+    /// Who is told of each connection that is opened, as events; one that finds no room is left out as a whole, and
+    /// counted.
     pub attempts: Option<mpsc::Sender<Event>>,
 }
 
@@ -124,6 +125,11 @@ impl Upstream {
     /// The round trip to the first host that was reached, once one was: how far away the modules are.
     pub fn distance(&self) -> watch::Receiver<Option<Duration>> {
         self.shared.connector.distance.subscribe()
+    }
+
+    /// Connections that found no room on their way to whom they are told.
+    pub fn events_lost(&self) -> u64 {
+        self.shared.connector.attempts.lost()
     }
 
     /// Fetches what `request` asks for, until the head of the response; the body follows as it's read. Dropping the

@@ -270,6 +270,7 @@ impl Acceleration {
     pub(super) fn finish(mut self) -> Vec<Event> {
         // The cgroup goes away next, so that a failure has no consequence.
         let _ = self.redirector.stop();
+        let carrying_lost = self.serving.events_lost();
         self.runtime.block_on(self.serving.shutdown(GRACE));
         let mut events = Vec::new();
         while let Ok(told) = self.told.try_recv() {
@@ -288,6 +289,8 @@ impl Acceleration {
             }
         }
         events.extend(changed(&mut self.ahead, &self.engine));
+        let count = carrying_lost + self.engine.events_lost();
+        events.extend(Event::lost(kernel::now(), count));
         events
     }
 }

@@ -23,8 +23,8 @@ use crate::{
     accelerator::upstream::{Resolve, Resolving},
     kernel::{
         Heartbeat, NameRedirector, Tracer, Urgency,
-        events::{Event, EventKind, Pid},
-        netns_cookie, run_before_others,
+        events::{Event, EventKind},
+        netns_cookie, now, run_before_others,
     },
     launch::{Invoker, TrustStore},
     nameserver::{
@@ -208,14 +208,7 @@ impl NameService {
         let _ = self.redirector.stop();
         let last = self.account.rest().into_iter();
         let mut events: Vec<Event> = last.filter_map(told::event).collect();
-        let count = self.serving.events_lost();
-        if count > 0 {
-            events.push(Event {
-                at: crate::kernel::now(),
-                pid: Pid(0),
-                kind: EventKind::Lost { count },
-            });
-        }
+        events.extend(Event::lost(now(), self.serving.events_lost()));
         events
     }
 }

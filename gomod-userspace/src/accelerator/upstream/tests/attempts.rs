@@ -15,7 +15,12 @@ use crate::kernel::events::{AttemptFailure, AttemptStep, Event, EventKind, OwnHe
 
 /// A client that tries once at `address`, and what it tells.
 fn told(roots: RootCertStore) -> (Upstream, mpsc::Receiver<Event>) {
-    let (sender, receiver) = mpsc::channel(64);
+    told_in(64, roots)
+}
+
+/// The same with that much room.
+fn told_in(room: usize, roots: RootCertStore) -> (Upstream, mpsc::Receiver<Event>) {
+    let (sender, receiver) = mpsc::channel(room);
     let upstream = Upstream::new(UpstreamOptions {
         deadlines: brisk(),
         attempts: Some(sender),
@@ -299,4 +304,36 @@ async fn a_proxy_that_resets_is_told_as_such() {
         }),
         "{steps:?}"
     );
+}
+
+/// An attempt of which only the begin is told would wait for ever in the timeline.
+#[tokio::test]
+async fn an_attempt_is_told_of_from_its_begin_to_its_end_or_not_at_all() {
+    let (roots, acceptor) = tls(&["mod.test"]);
+    let server = Server::at("127.0.0.1:0", Some(acceptor), |_| {
+        answer("200 OK", &[], b"ok").then(Then::Close)
+    })
+    .await;
+    // Room for one attempt, and for not quite another.
+    let (upstream, mut receiver) = told_in(7, roots);
+    for _ in 0..3 {
+        super::fetch(&upstream, &server.url("https", "/")).await;
+    }
+    let told = steps(&mut receiver, server.address);
+    assert!(
+        matches!(
+            told.as_slice(),
+            [
+                AttemptStep::Began,
+                AttemptStep::Connected,
+                AttemptStep::Open { .. }
+            ]
+        ),
+        "{told:?}"
+    );
+    assert_eq!(upstream.events_lost(), 2);
+    // What is told of makes room again for what follows.
+    super::fetch(&upstream, &server.url("https", "/")).await;
+    assert_eq!(steps(&mut receiver, server.address).len(), 3);
+    assert_eq!(upstream.events_lost(), 2);
 }
