@@ -15,6 +15,7 @@ mod hazards;
 mod identity;
 mod kernel_programs;
 mod names;
+mod privileges;
 mod probe;
 mod quiet_network;
 mod refusals;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         terminal::trials(),
         toolchains::trials(),
         identity::trials(),
+        privileges::trials(),
         refusals::trials(),
         kernel_programs::trials(),
     ];

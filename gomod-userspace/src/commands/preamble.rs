@@ -11,7 +11,11 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-use crate::{golang::go_mod::GoMod, kernel, launch};
+use crate::{
+    golang::go_mod::GoMod,
+    kernel,
+    launch::{self, Duty},
+};
 
 /// Diagnostic log on stderr: silent unless `GOMOD_TRACE_LOG` (a tracing filter) says otherwise;
 /// `--debug-kernel` adds what the kernel programs say.
@@ -58,10 +62,10 @@ fn read_go_mod(path: &Path) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Gives up what only the start needed; that it can't be given up is no reason to stop.
-pub(super) fn drop_privileges() {
+/// Gives up what this thread does not need for `duty`; that it can't be given up is no reason to stop.
+pub(super) fn drop_privileges(duty: Duty) {
     let version = kernel::version(&kernel_release()).unwrap_or_default();
-    if let Err(error) = launch::drop_privileges(version) {
+    if let Err(error) = launch::drop_privileges(duty, version) {
         tracing::warn!(%error, "privileges that are not needed any more could not be dropped");
     }
 }

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     kernel::{self, Tracer},
     launch::{
-        Cgroup, Child, Ending, Hierarchy, Invoker, JobControl, Signals, SpawnOptions, Supervisor,
-        sweep,
+        Cgroup, Child, Duty, Ending, Hierarchy, Invoker, JobControl, Signals, SpawnOptions,
+        Supervisor, sweep,
     },
     report::{ReportError, RunFacts, check_target, create_stream},
 };
@@ -153,7 +153,7 @@ async fn trace(
         )?
     };
     tracer.run_before_others();
-    preamble::drop_privileges();
+    preamble::drop_privileges(Duty::Agent);
     let mut supervisor = Supervisor::new(child, cgroup, signals)?;
     supervisor.on_job_control({
         let live = session.live();

@@ -5,13 +5,12 @@
 use std::io;
 use std::thread;
 
-use caps::CapSet;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
 use super::invoker::Source;
-use super::{Invoker, LaunchError};
+use super::{Duty, Invoker, LaunchError, drop_privileges};
 
 impl Invoker {
     /// Runs `work` with the caller's rights on files and directories: the kernel checks each path as for the caller, and
@@ -82,15 +81,14 @@ impl Invoker {
     }
 
     fn become_file_thread(&self) -> io::Result<()> {
-        if matches!(self.source, Source::Plain) {
-            // A run's own thread, which nothing traces or attaches from. A caller who is not root has nothing to drop.
-            let _ = super::drop_privileges((u32::MAX, 0));
+        let duty = if matches!(self.source, Source::Plain) {
+            Duty::Files
         } else {
             self.take_file_rights()?;
-            for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
-                caps::clear(None, set).map_err(io::Error::other)?;
-            }
-        }
+            Duty::Plain
+        };
+        // No such thread looks into a map, whatever the kernel asks for that.
+        drop_privileges(duty, (u32::MAX, 0)).map_err(io::Error::other)?;
         // The umask is shared by all threads until one asks for its own (unshare(2), CLONE_FS). A sandbox may forbid that;
         // the umask is the process's then.
         if unshare(CloneFlags::CLONE_FS).is_ok() {

@@ -46,7 +46,7 @@ pub use invoker::{Invoker, Source};
 pub use limits::{forbid_core_dumps, raise_descriptor_limit};
 pub use mount_points::{MountPoint, mount_points};
 pub use overlay::{OverlayError, OverlayStep, TrustOverlay, TrustStore};
-pub use privileges::drop_privileges;
+pub use privileges::{Duty, drop_privileges};
 pub use signals::Signals;
 pub use supervisor::{JobControl, Supervisor};
 pub use sweep::{Swept, sweep};

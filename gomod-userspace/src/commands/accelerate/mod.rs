@@ -33,6 +33,7 @@ use crate::{
         events::{self, Event, EventKind, Exec, FetchedAhead, Pid},
         netns_cookie,
     },
+    launch::Duty,
 };
 
 /// Past this long without a sign of life of the accept loops, connections go direct.
@@ -94,7 +95,7 @@ impl Acceleration {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("accelerator")
-            .on_thread_start(super::preamble::drop_privileges)
+            .on_thread_start(|| super::preamble::drop_privileges(Duty::Carrying))
             .enable_all()
             .build()?;
         let runtime = Background::from(runtime);

@@ -26,7 +26,7 @@ use crate::{
         events::{Event, EventKind},
         netns_cookie, now, run_before_others,
     },
-    launch::{Invoker, TrustStore},
+    launch::{Duty, Invoker, TrustStore},
     nameserver::{
         self, Account, DnsServer, Names, ResolvConf, Serving, Stub, StubOptions, resolv_conf,
     },
@@ -216,7 +216,7 @@ impl NameService {
 /// What threads that answer do first: their delay is everybody's, and they need no privileges.
 fn begin_thread() {
     run_before_others(Urgency::Awaited);
-    super::preamble::drop_privileges();
+    super::preamble::drop_privileges(Duty::Plain);
 }
 
 /// Looks at resolv.conf until nobody wants to know any more.

@@ -29,7 +29,7 @@ use self::{capture::write_pcap, watch::Tracing};
 use super::{preamble, say};
 use crate::{
     kernel,
-    launch::{Cgroup, Hierarchy, Invoker, Source, TrustStore, sweep},
+    launch::{Cgroup, Duty, Hierarchy, Invoker, Source, TrustStore, sweep},
     probe::{
         Host, Verdict,
         client::Client,
@@ -183,7 +183,7 @@ async fn probe(
     .await?;
     let worker = client.pid();
     if tracing.is_some() {
-        preamble::drop_privileges();
+        preamble::drop_privileges(Duty::Agent);
     }
     let options = Options {
         tries: arguments.tries,
