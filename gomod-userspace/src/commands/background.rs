@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A runtime beside the one that a run itself is on.
 
-use std::ops::Deref;
+use std::{ops::Deref, thread, time::Duration};
 
 use tokio::runtime::{Handle, Runtime};
+
+/// How long an end that is waited for takes at most: nothing of what is let go takes time, but for what the system does.
+const END: Duration = Duration::from_millis(200);
 
 /// Threads that answer, whatever the run's own thread does. It may be dropped anywhere, also on that thread: what is under
 /// way is let go and nothing is waited for, where a [`Runtime`] would panic.
@@ -11,6 +14,16 @@ pub(super) struct Background {
     handle: Handle,
     /// `None` once it is being dropped.
     runtime: Option<Runtime>,
+}
+
+impl Background {
+    /// Ends it: what is under way has been let go when this returns.
+    pub(super) fn end(mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // On a thread of its own, as the run's own is on a runtime, which must not be waited on.
+            let _ = thread::spawn(move || runtime.shutdown_timeout(END)).join();
+        }
+    }
 }
 
 impl From<Runtime> for Background {
@@ -51,5 +64,24 @@ mod tests {
         let background = Background::from(runtime);
         background.spawn(std::future::pending::<()>());
         drop(background);
+    }
+
+    #[tokio::test]
+    async fn what_was_under_way_is_gone_when_it_has_ended() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .unwrap();
+        let background = Background::from(runtime);
+        let (held, released) = std::sync::mpsc::channel::<()>();
+        background.spawn(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+        background.end();
+        assert_eq!(
+            released.try_recv(),
+            Err(std::sync::mpsc::TryRecvError::Disconnected)
+        );
     }
 }

@@ -9,9 +9,15 @@ use tokio::time::Instant;
 
 use super::answer::{Age, Answer};
 use super::question::{Key, Question};
+use super::race::{Outcome, Standing};
 
 /// How long beyond its end an answer may still be given while all nameservers are silent.
 pub(super) const STALE: Duration = Duration::from_secs(30);
+/// The longest that a provisional "there is none" is kept: as soon as the first server speaks again, its word is to
+/// count. Go and glibc wait for it as long as this before they ask another, so that nobody hears of the name later than
+/// without us. Kept not at all, it would cost a question each time that `go` asks for AAAA of a host that has none, as long
+/// as the first server is dead.
+const PROVISIONAL: Duration = Duration::from_secs(5);
 /// What an entry takes beside its bytes: the maps and lists that it is in.
 const OVERHEAD: usize = 320;
 
@@ -19,6 +25,7 @@ const OVERHEAD: usize = 320;
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) answer: Answer,
+    standing: Standing,
     /// Whether it was fetched before anybody asked.
     pub(super) prewarmed: bool,
     /// What the network took.
@@ -36,11 +43,19 @@ pub(super) struct Cache {
 
 impl Kept {
     /// It comes just now.
-    pub(super) fn new(answer: Answer, prewarmed: bool, fetched_in: Duration) -> Self {
+    pub(super) fn new(outcome: Outcome, prewarmed: bool, fetched_in: Duration) -> Self {
         let came = Instant::now();
+        let Outcome { answer, standing } = outcome;
+        let longest = match standing {
+            Standing::Final => Duration::MAX,
+            Standing::Provisional => PROVISIONAL,
+        };
         Self {
-            ends: answer.lifetime().map(|lifetime| came + lifetime),
+            ends: answer
+                .lifetime()
+                .map(|lifetime| came + lifetime.min(longest)),
             answer,
+            standing,
             prewarmed,
             fetched_in,
             came,
@@ -54,10 +69,12 @@ impl Kept {
         holds.then_some(Age::Seconds(age.as_secs() as u32))
     }
 
-    /// Whether it has expired, but not for too long.
+    /// Whether it has expired, but not for too long. What was provisional is no better than none then.
     pub(super) fn is_stale(&self, now: Instant) -> bool {
-        self.ends
-            .is_some_and(|ends| now >= ends && now < ends + STALE)
+        self.standing == Standing::Final
+            && self
+                .ends
+                .is_some_and(|ends| now >= ends && now < ends + STALE)
     }
 
     /// When it ends, if it was kept at all.
@@ -89,11 +106,17 @@ impl Cache {
             .filter(|kept| kept.answer.fits_without_edns())
     }
 
-    /// Keeps it, if it may be kept.
+    /// Keeps it, if it may be kept. What is provisional does not take the place of what is not and may still be given.
     pub(super) fn put(&self, generation: u32, key: &Key, kept: &Arc<Kept>) {
-        if kept.ends.is_some() {
-            self.kept
-                .insert((generation, key.clone()), Arc::clone(kept));
+        let key = (generation, key.clone());
+        let now = Instant::now();
+        let better = |other: &Kept| {
+            kept.standing == Standing::Provisional
+                && other.standing == Standing::Final
+                && (other.age(now).is_some() || other.is_stale(now))
+        };
+        if kept.ends.is_some() && !self.kept.get(&key).is_some_and(|other| better(&other)) {
+            self.kept.insert(key, Arc::clone(kept));
         }
     }
 
@@ -108,10 +131,19 @@ mod tests {
     use super::super::tests::{answer_to, question};
     use super::*;
 
+    fn kept(question: &Question, ttl: u32) -> Kept {
+        with_standing(question, ttl, Standing::Final)
+    }
+
+    fn with_standing(question: &Question, ttl: u32, standing: Standing) -> Kept {
+        let answer = answer_to(question, ttl, 1);
+        Kept::new(Outcome { answer, standing }, false, Duration::ZERO)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_answer_ages_expires_and_is_stale_for_half_a_minute() {
         let question = question("proxy.example", true);
-        let kept = Kept::new(answer_to(&question, 60, 1), false, Duration::ZERO);
+        let kept = kept(&question, 60);
         let began = Instant::now();
         assert_eq!(kept.age(began), Some(Age::Seconds(0)));
         assert_eq!(
@@ -124,15 +156,48 @@ mod tests {
         assert!(!kept.is_stale(began + Duration::from_secs(90)));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_is_provisional_is_kept_briefly_and_never_stale() {
+        let question = question("proxy.example", true);
+        let provisional = |ttl| with_standing(&question, ttl, Standing::Provisional);
+        let began = Instant::now();
+        let long = provisional(300);
+        let last = began + PROVISIONAL - Duration::from_millis(1);
+        assert_eq!(long.age(last), Some(Age::Seconds(4)));
+        assert_eq!(long.age(began + PROVISIONAL), None);
+        assert!(!long.is_stale(began + PROVISIONAL));
+        assert_eq!(provisional(2).age(began + Duration::from_secs(2)), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_provisional_does_not_displace_what_may_still_be_given() {
+        let question = question("proxy.example", true);
+        let key = question.key().unwrap();
+        let cache = Cache::new(1 << 20);
+        let provisional = || Arc::new(with_standing(&question, 300, Standing::Provisional));
+        let standing = || cache.get(1, &question).unwrap().standing;
+        cache.put(1, key, &provisional());
+        assert_eq!(standing(), Standing::Provisional);
+        cache.put(1, key, &Arc::new(kept(&question, 60)));
+        for seconds in [0, 60, 29] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            cache.put(1, key, &provisional());
+            assert_eq!(
+                standing(),
+                Standing::Final,
+                "expired, it may still be given"
+            );
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        cache.put(1, key, &provisional());
+        assert_eq!(standing(), Standing::Provisional);
+    }
+
     #[tokio::test]
     async fn other_nameservers_answers_are_not_mixed() {
         let cache = Cache::new(1 << 20);
         let question = question("proxy.example", true);
-        let kept = Arc::new(Kept::new(
-            answer_to(&question, 60, 1),
-            false,
-            Duration::ZERO,
-        ));
+        let kept = Arc::new(kept(&question, 60));
         cache.put(1, question.key().unwrap(), &kept);
         assert!(cache.get(1, &question).is_some());
         assert!(cache.get(2, &question).is_none());
@@ -145,8 +210,7 @@ mod tests {
             question("one.example", true),
             question("one.example", false),
         );
-        let keep =
-            |question| Arc::new(Kept::new(answer_to(question, 60, 1), false, Duration::ZERO));
+        let keep = |question| Arc::new(kept(question, 60));
         cache.put(1, with.key().unwrap(), &keep(&with));
         assert!(cache.get(1, &without).is_some());
         let (with, without) = (
@@ -162,16 +226,11 @@ mod tests {
         let bytes = 64 << 10;
         let cache = Cache::new(bytes);
         let none = question("none.example", true);
-        let kept = Arc::new(Kept::new(answer_to(&none, 0, 1), false, Duration::ZERO));
-        cache.put(1, none.key().unwrap(), &kept);
+        cache.put(1, none.key().unwrap(), &Arc::new(kept(&none, 0)));
         assert!(cache.get(1, &none).is_none());
         for number in 0..2000 {
             let question = question(&format!("n{number}.example"), true);
-            let kept = Arc::new(Kept::new(
-                answer_to(&question, 60, 1),
-                false,
-                Duration::ZERO,
-            ));
+            let kept = Arc::new(kept(&question, 60));
             cache.put(1, question.key().unwrap(), &kept);
         }
         assert!(

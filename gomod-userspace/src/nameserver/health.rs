@@ -12,10 +12,15 @@ const UNKNOWN: Duration = Duration::from_millis(100);
 const SHORTEST_PATIENCE: Duration = Duration::from_millis(20);
 /// Nor is it waited for longer, as another question costs little.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(1);
-/// How long a silent server is left out of the first question, doubled with each further silence.
-const AVOIDED: Duration = Duration::from_secs(1);
-/// The most doublings.
-const DOUBLINGS: u32 = 5;
+/// So many questions in a row without an answer make a server dead. One that answers seven in ten is taken for it less
+/// than once in four hundred times.
+const DEAD_AFTER: u32 = 5;
+/// If they are so far apart: those of one moment may have got lost together.
+const DEAD_FOR: Duration = Duration::from_millis(500);
+/// How long a dead server is left alone at least.
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+/// And at most: while the first server is taken for dead, names that only it knows do not exist.
+const LONGEST_REST: Duration = Duration::from_secs(8);
 
 /// What is known of one server.
 #[derive(Debug, Default)]
@@ -25,10 +30,29 @@ pub(super) struct Health(Mutex<State>);
 struct State {
     /// Smoothed round trip and its variation (RFC 6298 section 2).
     round_trip: Option<(Duration, Duration)>,
-    /// Questions without an answer since the last answer.
-    silences: u32,
-    /// When a silent server is to be asked beside another, to see whether it is back.
-    probe_at: Option<Instant>,
+    /// `None` if the last question was answered.
+    silence: Option<Silence>,
+}
+
+/// Questions without an answer since the last answer.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    questions: u32,
+    /// When the first of them should have been answered.
+    since: Instant,
+    /// When it was noticed last, or the server was last asked whether it is back.
+    latest: Instant,
+}
+
+impl Silence {
+    fn is_death(&self) -> bool {
+        self.questions >= DEAD_AFTER && self.latest - self.since >= DEAD_FOR
+    }
+
+    /// How long the server is left alone: the longer it is silent, the longer.
+    fn rest(&self) -> Duration {
+        ((self.latest - self.since) / 2).clamp(SHORTEST_REST, LONGEST_REST)
+    }
 }
 
 impl Health {
@@ -46,17 +70,21 @@ impl Health {
                     ((smoothed * 7 + after) / 8, (variation * 3 + off) / 4)
                 }
             });
-            state.silences = 0;
-            state.probe_at = None;
+            state.silence = None;
         });
     }
 
     /// It did not answer within its [`Health::patience`], or can't be reached.
     pub(super) fn silent(&self) {
+        let now = Instant::now();
         self.with(|state| {
-            let avoided = AVOIDED * 2_u32.pow(state.silences.min(DOUBLINGS));
-            state.silences += 1;
-            state.probe_at = Some(Instant::now() + avoided);
+            let silence = state.silence.get_or_insert(Silence {
+                questions: 0,
+                since: now,
+                latest: now,
+            });
+            silence.questions += 1;
+            silence.latest = now;
         });
     }
 
@@ -70,23 +98,18 @@ impl Health {
         .clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE)
     }
 
-    /// The smaller, the sooner it is asked.
-    pub(super) fn score(&self) -> Duration {
-        self.with(|state| {
-            let round_trip = state.round_trip.map_or(UNKNOWN, |(smoothed, _)| smoothed);
-            round_trip.max(Duration::from_millis(1)) * 4_u32.pow(state.silences.min(DOUBLINGS))
-        })
+    /// Whether it has been silent for so long that nobody need wait for it.
+    pub(super) fn is_dead(&self) -> bool {
+        self.with(|state| state.silence.is_some_and(|silence| silence.is_death()))
     }
 
-    /// Whether it was silent and it is time to see if it is back; asked again, not before long.
+    /// Whether it is dead, and it is time to see if it is back; asked again, not before long.
     pub(super) fn probe_is_due(&self) -> bool {
+        let now = Instant::now();
         self.with(|state| {
-            let due = state.probe_at.is_some_and(|at| at <= Instant::now());
-            if due {
-                let avoided = AVOIDED * 2_u32.pow(state.silences.min(DOUBLINGS));
-                state.probe_at = Some(Instant::now() + avoided);
-            }
-            due
+            let dead = state.silence.as_mut().filter(|silence| silence.is_death());
+            let due = dead.filter(|silence| now - silence.latest >= silence.rest());
+            due.map(|silence| silence.latest = now).is_some()
         })
     }
 }
@@ -120,32 +143,44 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silent_servers_come_last_until_they_answer() {
-        let (silent, slow) = (Health::default(), Health::default());
-        silent.answered(milliseconds(1));
-        slow.answered(milliseconds(200));
-        assert!(silent.score() < slow.score());
-        for _ in 0..5 {
-            silent.silent();
+    async fn a_server_is_dead_after_some_questions_and_some_time_and_alive_with_an_answer() {
+        let health = Health::default();
+        for _ in 0..DEAD_AFTER * 2 {
+            health.silent();
         }
-        assert!(silent.score() > slow.score());
-        silent.answered(milliseconds(1));
-        assert!(silent.score() < slow.score());
+        assert!(!health.is_dead(), "they may have got lost together");
+        tokio::time::advance(DEAD_FOR).await;
+        assert!(!health.is_dead(), "nobody has asked it since");
+        health.silent();
+        assert!(health.is_dead());
+        health.answered(milliseconds(1));
+        assert!(!health.is_dead());
+        health.silent();
+        tokio::time::advance(DEAD_FOR).await;
+        health.silent();
+        assert!(!health.is_dead(), "two are too few");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_server_is_probed_once_in_a_while() {
+    async fn a_dead_server_is_probed_once_in_a_while() {
         let health = Health::default();
-        assert!(!health.probe_is_due());
-        health.silent();
-        assert!(!health.probe_is_due());
-        tokio::time::advance(AVOIDED).await;
+        for _ in 0..DEAD_AFTER {
+            health.silent();
+            assert!(!health.probe_is_due());
+            tokio::time::advance(DEAD_FOR).await;
+        }
+        assert!(health.is_dead());
+        tokio::time::advance(SHORTEST_REST).await;
         assert!(health.probe_is_due());
         assert!(!health.probe_is_due());
-        tokio::time::advance(AVOIDED * 2).await;
-        assert!(health.probe_is_due());
+        for _ in 0..10 {
+            tokio::time::advance(LONGEST_REST).await;
+            assert!(health.probe_is_due());
+        }
+        tokio::time::advance(LONGEST_REST / 2).await;
+        assert!(!health.probe_is_due(), "more seldom by now");
         health.answered(milliseconds(1));
-        tokio::time::advance(AVOIDED * 100).await;
+        tokio::time::advance(LONGEST_REST).await;
         assert!(!health.probe_is_due());
     }
 }

@@ -2,7 +2,7 @@
 //! A DNS stub with a warm cache: answers the queries of traced processes in the name of the nameserver that they ask.
 //!
 //! Each nameserver has an [`Endpoint`] on the loopback device; which endpoint a query arrives at says which server was
-//! asked. A plain [`question`] is answered by what is kept, by a question that is on its way already, or by racing the
+//! asked. A plain [`question`] is answered by what is kept, by a question that is on its way already, or by asking the
 //! nameservers of the client's list; anything else goes to the server asked as it is, and so does its answer. An
 //! [`answer`] is kept in its own bytes: a client gets them with its number, its way to write the name, and TTLs that
 //! have counted down. Nothing is ever answered that no nameserver said: while all are silent, so is the stub, but for

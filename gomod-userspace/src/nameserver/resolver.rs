@@ -209,9 +209,9 @@ impl Resolver {
         spoke: impl FnMut(),
     ) -> Option<Arc<Kept>> {
         let began = Instant::now();
-        let asker = Asker::new(&self.teller, question);
-        let answer = race(group, question, &asker, spoke).await?;
-        Some(Arc::new(Kept::new(answer, prewarm, began.elapsed())))
+        let asker = Arc::new(Asker::new(self.teller.clone(), question));
+        let outcome = race(group, question, &asker, spoke).await?;
+        Some(Arc::new(Kept::new(outcome, prewarm, began.elapsed())))
     }
 }
 

@@ -45,11 +45,11 @@ pub(super) struct Group {
 
 /// Who asks, for the record.
 #[derive(Debug)]
-pub(super) struct Asker<'a> {
-    teller: &'a Teller,
+pub(super) struct Asker {
+    teller: Teller,
     name: String,
     qtype: String,
-    /// Whether nobody waits any longer; else questions are dropped because another was answered.
+    /// Whether nobody waits any longer; else questions are dropped because they are no longer needed.
     given_up: AtomicBool,
 }
 
@@ -97,7 +97,7 @@ impl Server {
     pub(super) async fn ask(
         &self,
         question: &Question,
-        asker: &Asker<'_>,
+        asker: &Asker,
         attempt: u32,
     ) -> io::Result<Answer> {
         let server = match &self.way {
@@ -144,7 +144,7 @@ impl Server {
     async fn by_stream<F: Future<Output = io::Result<Vec<u8>>>>(
         &self,
         question: &Question,
-        asker: &Asker<'_>,
+        asker: &Asker,
         attempt: u32,
         transport: UpstreamTransport,
         exchange: impl FnOnce(Vec<u8>) -> F,
@@ -191,8 +191,8 @@ impl fmt::Debug for Server {
     }
 }
 
-impl<'a> Asker<'a> {
-    pub(super) fn new(teller: &'a Teller, question: &Question) -> Self {
+impl Asker {
+    pub(super) fn new(teller: Teller, question: &Question) -> Self {
         Self {
             teller,
             name: question.name(),
@@ -210,7 +210,7 @@ impl<'a> Asker<'a> {
 /// A question on its way. Dropped before there was an answer, it tells of silence.
 struct Pending<'a> {
     server: &'a Server,
-    asker: &'a Asker<'a>,
+    asker: &'a Asker,
     transport: UpstreamTransport,
     attempt: u32,
     sent_at: MonotonicNanos,
@@ -221,7 +221,7 @@ struct Pending<'a> {
 impl<'a> Pending<'a> {
     fn new(
         server: &'a Server,
-        asker: &'a Asker<'a>,
+        asker: &'a Asker,
         transport: UpstreamTransport,
         attempt: u32,
     ) -> Self {

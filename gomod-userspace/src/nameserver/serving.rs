@@ -86,8 +86,8 @@ impl Serving {
         self.served.iter().map(|served| served.endpoint).collect()
     }
 
-    /// resolv.conf has changed: from now on these are asked, in this order as long as nothing better is known. What an
-    /// earlier list's servers said is forgotten, as it may speak of another network. Gives the endpoints that are new.
+    /// resolv.conf has changed: from now on these are asked, in this order. What an earlier list's servers said is
+    /// forgotten, as it may speak of another network. Gives the endpoints that are new.
     ///
     /// # Panics
     /// Outside a tokio runtime.

@@ -111,11 +111,11 @@ pub enum ExchangeOutcome {
         /// The response code by its IANA name.
         rcode: String,
     },
-    /// No answer within this time, or none until another server's answer made it unneeded.
+    /// No answer within this time, or none until it was no longer needed.
     Silent {
         /// How long it was waited for.
         waited: Duration,
-        /// Whether it was waited for as long as anybody would; else another answer came first.
+        /// Whether it was waited for as long as anybody would; else another server's answer was enough.
         given_up: bool,
     },
     /// The network or the server turned it down.

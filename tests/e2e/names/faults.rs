@@ -2,21 +2,31 @@
 //! Nameservers that fail under a download of the real `go`, whose resolver is its own.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use gomod_lab::{Fault, Lab, PROXY};
 use libtest_mimic::Trial;
 
 use super::{
-    PATIENT_MS, RESOLVER_MS, addresses_are_right, all_answered_soon, answered, latency, rows,
-    watched,
+    PATIENT_MS, RESOLVER_MS, addresses_are_right, all_answered_soon, answered, latency,
+    questions_at, rows, watched,
 };
-use crate::harness::{DOWNLOAD, Outcome, needs::DOWNLOADS, trial};
+use crate::harness::{DOWNLOAD, Outcome, needs::DOWNLOADS, newest_go, trial};
 
 pub(super) fn trials() -> Vec<Trial> {
     let trial =
         |name: &str, test: fn()| trial(format!("names::{name}"), DOWNLOADS.iter().copied(), test);
     vec![
         trial("a_dead_first_nameserver_costs_nothing", dead_first),
+        trial(
+            "a_quicker_nameserver_does_not_hide_what_the_first_knows",
+            split,
+        ),
+        trial("a_lossy_first_nameserver_keeps_the_last_word", lossy_first),
+        trial(
+            "a_dead_nameserver_gives_way_to_one_that_knows_of_nothing",
+            no_one_knows,
+        ),
         trial("lost_questions_are_asked_again_soon", || lossy(30)),
         trial("most_questions_may_get_lost", || lossy(60)),
         trial("a_far_nameserver_is_asked_once", far),
@@ -103,6 +113,79 @@ fn dead_first() {
     let stall = &ours.list("stalls")[0];
     assert_eq!(stall["host"], "198.18.1.1:53");
     assert_eq!(stall["evidence"]["answered"], 0);
+}
+
+/// For any name.
+const KNOWS_NOTHING: &str = "dns-nxdomain,server=2";
+
+/// The first nameserver knows the module hosts, as a company's does; the second one is quicker and knows of nothing.
+fn split() {
+    let (plain, ours, lab) = both("split", 2, &["dns-delay=40ms,server=1", KNOWS_NOTHING]);
+    assert!(plain.status.success(), "{}", plain.stderr);
+    let asked = rows(&plain, PROXY);
+    assert!(!asked.is_empty(), "nothing was asked");
+    for row in asked {
+        assert_eq!(row["server"], "198.18.1.1:53", "plain go asks in order");
+    }
+
+    succeeded(&ours);
+    all_answered_soon(&ours);
+    assert_eq!(ours.verdicts(), BTreeSet::new());
+    assert!(questions_at(&lab, 1, PROXY) > 0);
+    assert_eq!(questions_at(&lab, 2, PROXY), 0, "it learns of no name");
+
+    // So far that nobody would wait for it who knows nothing of it yet.
+    let lab = self::lab(2, &["dns-delay=250ms,server=1", KNOWS_NOTHING]);
+    let ours = answered("split_far", &lab.project().unwrap(), &DOWNLOAD);
+    succeeded(&ours);
+    all_answered_soon(&ours);
+    assert!(
+        questions_at(&lab, 2, PROXY) > 0,
+        "it was asked, and not believed"
+    );
+}
+
+/// The same download by plain `go`, which waits for the first nameserver to the end and then believes the second one.
+fn ends_without_host(faults: &[&str]) {
+    let lab = lab(2, faults);
+    let project = lab.project().unwrap();
+    let began = Instant::now();
+    let output = project.go(&newest_go(), &DOWNLOAD[1..]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no such host"), "{said}");
+    assert!(began.elapsed().as_secs_f64() * 1000.0 > RESOLVER_MS);
+}
+
+/// The same, where questions to the first one get lost: it is asked again.
+fn lossy_first() {
+    let lost = ["dns-drop,server=1,times=1", KNOWS_NOTHING];
+    ends_without_host(&lost);
+    for (name, faults) in [
+        ("lost_first", lost),
+        ("lossy_first", ["dns-loss=30,server=1", KNOWS_NOTHING]),
+    ] {
+        let lab = lab(2, &faults);
+        let ours = answered(name, &lab.project().unwrap(), &DOWNLOAD);
+        succeeded(&ours);
+        all_answered_soon(&ours);
+        addresses_are_right(&ours, &lab, PROXY);
+        assert!(
+            questions_at(&lab, 2, PROXY) > 0,
+            "it was asked, and not believed"
+        );
+    }
+}
+
+/// A name that does not exist, and the first nameserver is dead: the second one's word comes late, but comes.
+fn no_one_knows() {
+    let faults = ["dns-drop,server=1", KNOWS_NOTHING];
+    ends_without_host(&faults);
+    let lab = lab(2, &faults);
+    let ours = answered("no_one_knows", &lab.project().unwrap(), &DOWNLOAD);
+    assert_eq!(ours.status.code(), Some(1), "{}", ours.stderr);
+    assert!(ours.stderr.contains("no such host"), "{}", ours.stderr);
+    all_answered_soon(&ours);
 }
 
 fn lossy(percent: u8) {

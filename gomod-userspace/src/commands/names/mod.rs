@@ -206,6 +206,8 @@ impl NameService {
     pub(super) fn finish(mut self) -> Vec<Event> {
         // The cgroup goes away next, so that a failure has no consequence.
         let _ = self.redirector.stop();
+        // Of what is still under way is told that it was let go.
+        self.runtime.end();
         let last = self.account.rest().into_iter();
         let mut events: Vec<Event> = last.filter_map(told::event).collect();
         events.extend(Event::lost(now(), self.serving.events_lost()));

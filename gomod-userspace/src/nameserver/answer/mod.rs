@@ -45,12 +45,21 @@ pub struct Answer {
 /// What an answer is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Worth {
-    /// It says what there is, or that there is nothing.
-    Good,
+    /// It says what there is, or that there is more by TCP.
+    Positive,
+    /// It says that there is no such name (NXDOMAIN), or nothing of this type (NODATA, RFC 2308 section 2).
+    Negative,
     /// The server could not find out just now.
     Failed,
     /// The server does not know, does not want to, or said something that nobody understands: another may be better.
     Poor,
+}
+
+impl Worth {
+    /// Whether the server knew.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Positive | Self::Negative)
+    }
 }
 
 /// Why a datagram is not the answer.
@@ -101,11 +110,12 @@ impl Answer {
             answer.worth = match rcode {
                 _ if found.extended => Worth::Poor,
                 NOERROR if found.is_referral(&answer.wire) => Worth::Poor,
-                NOERROR | NXDOMAIN => Worth::Good,
+                NOERROR if found.is_answered() || answer.truncated() => Worth::Positive,
+                NOERROR | NXDOMAIN => Worth::Negative,
                 SERVFAIL => Worth::Failed,
                 _ => Worth::Poor,
             };
-            if answer.worth == Worth::Good && !answer.truncated() {
+            if answer.worth.is_answer() && !answer.truncated() {
                 answer.lifetime = found.lifetime(rcode).filter(|lifetime| !lifetime.is_zero());
             }
             answer.ttls = found.ttls;

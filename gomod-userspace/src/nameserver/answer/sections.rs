@@ -16,6 +16,8 @@ pub(super) const TYPE_NS: u16 = 2;
 pub(super) const TYPE_SOA: u16 = 6;
 const TYPE_AAAA: u16 = 28;
 const TYPE_OPT: u16 = 41;
+/// Of questions only: whatever there is.
+const TYPE_ANY: u16 = 255;
 
 /// The longest that an answer is kept, whatever its TTL says.
 const MAX_LIFETIME: u32 = 24 * 60 * 60;
@@ -94,7 +96,7 @@ impl Sections {
         match section {
             Section::Answer => {
                 self.answers += 1;
-                self.answered |= kind == question.qtype();
+                self.answered |= [kind, TYPE_ANY].contains(&question.qtype());
                 if class == 1 {
                     self.addresses.extend(address(kind, data));
                 }
@@ -119,6 +121,11 @@ impl Sections {
             && self.negative.is_none()
             && wire[2] & FLAG_AA == 0
             && (self.delegated || wire[3] & FLAG_RA == 0)
+    }
+
+    /// Whether there is something of the type asked for.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered
     }
 
     /// How long it holds; `None` if that was not said.

@@ -72,7 +72,10 @@ fn the_shortest_ttl_counts_and_counts_down() {
         record(1, 60, &[192, 0, 2, 2]),
     ];
     let answer = read(answer(0, [&addresses, &[], &[OPT.to_vec()]]));
-    assert_eq!((answer.worth(), seconds(&answer)), (Worth::Good, Some(60)));
+    assert_eq!(
+        (answer.worth(), seconds(&answer)),
+        (Worth::Positive, Some(60))
+    );
     assert_eq!(answer.addresses().len(), 2);
     let later = Answer::read(
         written(&answer, &query(true), Age::Seconds(59), 512),
@@ -100,7 +103,10 @@ fn number_and_case_are_the_clients() {
 fn nothing_is_kept_as_long_as_the_soa_says_and_not_at_all_without() {
     for rcode in [NOERROR, NXDOMAIN] {
         let known = read(answer(rcode, [&[], &[soa(900, 30)], &[]]));
-        assert_eq!((known.worth(), seconds(&known)), (Worth::Good, Some(30)));
+        assert_eq!(
+            (known.worth(), seconds(&known)),
+            (Worth::Negative, Some(30))
+        );
         let short = read(answer(rcode, [&[], &[soa(5, 30)], &[]]));
         assert_eq!(seconds(&short), Some(5));
         assert_eq!(seconds(&read(answer(rcode, [&[], &[], &[]]))), None);
@@ -110,7 +116,11 @@ fn nothing_is_kept_as_long_as_the_soa_says_and_not_at_all_without() {
         0,
         [std::slice::from_ref(&alias), &[soa(900, 30)], &[]],
     ));
-    assert_eq!(seconds(&chain), Some(10));
+    assert_eq!(
+        (chain.worth(), seconds(&chain)),
+        (Worth::Negative, Some(10)),
+        "an alias is not what was asked for"
+    );
     assert_eq!(seconds(&read(answer(0, [&[alias], &[], &[]]))), None);
 }
 
@@ -134,7 +144,7 @@ fn failures_and_servers_that_point_elsewhere_are_told_from_answers() {
     assert_eq!(worth(answer(5, [&[], &[], &[]])), Worth::Poor);
     let elsewhere = [record(TYPE_NS, 60, &[0])];
     assert_eq!(worth(answer(0, [&[], &elsewhere, &[]])), Worth::Poor);
-    assert_eq!(worth(answer(0, [&[], &[], &[]])), Worth::Good);
+    assert_eq!(worth(answer(0, [&[], &[], &[]])), Worth::Negative);
     let mut badvers = OPT;
     badvers[5] = 1;
     assert_eq!(
@@ -194,6 +204,7 @@ fn what_is_too_long_says_that_there_is_more() {
         let out = written(&answer, &question, Age::New, 512);
         let short = Answer::read(out, &question, 7).unwrap();
         assert!(short.truncated());
+        assert_eq!(short.worth(), Worth::Positive, "not that there is nothing");
         assert_eq!((short.addresses().len(), short.lifetime()), (0, None));
         assert_eq!(short.opt.is_some(), edns);
         let whole = written(&answer, &question, Age::New, usize::MAX);

@@ -197,7 +197,10 @@ async fn another_server_is_asked_if_one_fails_refuses_or_points_elsewhere() {
         let stub = Running::before(&[&bad, &good]);
         let asked = query("proxy.example", A, 9, true);
         let answer = read(&asked, stub.ask(&asked).await);
-        assert_eq!((answer.worth(), answer.addresses().len()), (Worth::Good, 2));
+        assert_eq!(
+            (answer.worth(), answer.addresses().len()),
+            (Worth::Positive, 2)
+        );
         assert!(!bad.queries().is_empty());
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::server::FakeServer;
 use super::{Answer, Asked, Running, answer_wire, ask, query, read};
-use crate::nameserver::answer::{Age, Worth};
+use crate::nameserver::answer::Age;
 
 const A: u16 = 1;
 
@@ -192,13 +192,13 @@ fn spoilt_answers_never_become_something_else() {
             continue;
         };
         read += 1;
-        good += u32::from(answer.worth() == Worth::Good);
+        good += u32::from(answer.worth().is_answer());
         let mut out = Vec::new();
         for age in [Age::New, Age::Seconds(7), Age::Stale] {
             answer.write(&asked, age, asked.udp_len(), &mut out);
             assert!(out.len() <= asked.udp_len().min(len));
             let again = Answer::read(out.clone(), &asked, asked.id()).unwrap();
-            if answer.worth() == Worth::Good && !again.truncated() {
+            if answer.worth().is_answer() && !again.truncated() {
                 assert_eq!(again.addresses(), answer.addresses());
                 assert_eq!(again.rcode(), answer.rcode());
             }

@@ -6,7 +6,7 @@ mod clients;
 mod encrypted;
 mod hostile;
 mod inside;
-mod server;
+pub(super) mod server;
 mod silence;
 
 use std::collections::VecDeque;

@@ -15,7 +15,7 @@ use crate::nameserver::told::{AnswerSource, ExchangeOutcome};
 const A: u16 = 1;
 
 #[tokio::test]
-async fn a_dead_first_server_is_passed_over_and_then_asked_last() {
+async fn a_dead_first_server_is_passed_over_and_then_asked_no_more() {
     let (dead, good) = (FakeServer::silent().await, FakeServer::fine(60).await);
     let mut stub = Running::before(&[&dead, &good]);
     let asked = query("one.example", A, 1, true);
@@ -35,11 +35,16 @@ async fn a_dead_first_server_is_passed_over_and_then_asked_last() {
                 )),
         "{told:?} {also:?}"
     );
-    for name in ["two.example", "three.example"] {
-        stub.ask(&query(name, A, 1, true)).await;
+    // Each takes the patience with a server that nothing is known of, until it is known to be dead.
+    let mut passed_over = 0;
+    for number in 0..20 {
+        let before = dead.queries().len();
+        stub.ask(&query(&format!("n{number}.example"), A, 1, true))
+            .await;
+        passed_over += u32::from(dead.queries().len() == before);
     }
-    assert_eq!(dead.queries().len(), 1, "it is known to be dead");
-    assert_eq!(good.queries().len(), 3);
+    assert!(passed_over > 5, "{passed_over}");
+    assert_eq!(good.queries().len(), 21);
 }
 
 #[tokio::test]
@@ -107,6 +112,31 @@ async fn while_all_are_silent_an_expired_answer_is_given_and_then_renewed() {
         sleep(Duration::from_millis(50)).await;
     }
     panic!("the answer was never renewed");
+}
+
+/// The second of two servers does not know what the first one does, and the first falls silent.
+#[tokio::test]
+async fn an_expired_answer_is_better_than_that_there_is_none_by_a_lower_server() {
+    let silent = Arc::new(AtomicBool::new(false));
+    let heeded = Arc::clone(&silent);
+    let first = FakeServer::new(move |received| {
+        if heeded.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        vec![answer_wire(received.query, 0, 1, 1)]
+    })
+    .await;
+    let second = FakeServer::new(|received| vec![answer_wire(received.query, 3, 60, 0)]).await;
+    let mut stub = Running::before(&[&first, &second]);
+    let asked = query("module.corp.example", A, 1, true);
+    stub.ask(&asked).await;
+    assert_eq!(stub.source().await, AnswerSource::Network);
+    silent.store(true, Ordering::Relaxed);
+    sleep(Duration::from_millis(1100)).await;
+    let answer = read(&asked, stub.ask(&asked).await);
+    assert_eq!(stub.source().await, AnswerSource::Stale);
+    assert_eq!(answer.addresses().len(), 1);
+    assert!(!second.queries().is_empty());
 }
 
 #[tokio::test]
