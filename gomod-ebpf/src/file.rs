@@ -8,7 +8,7 @@
 use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, generated::bpf_probe_read_user_str},
     macros::{map, tracepoint},
-    maps::LruHashMap,
+    maps::{HashMap, LruHashMap},
     programs::TracePointContext,
 };
 use gomod_ebpf_common::{FileOperation, FileRecord, PATH_BYTES, RecordKind};
@@ -17,15 +17,8 @@ use crate::{
     process::string_length,
     ring::{self, Wake},
     scope,
+    syscall::{argument, result},
 };
-
-/// Offset of argument `n` in the record of a `syscalls:sys_enter_*` tracepoint.
-pub const fn argument(n: usize) -> usize {
-    16 + 8 * n
-}
-
-/// Offset of the result in the record of a `syscalls:sys_exit_*` tracepoint.
-pub const RESULT: usize = 16;
 
 /// An `openat` under way.
 #[derive(Clone, Copy)]
@@ -34,13 +27,13 @@ struct Opening {
     flags: u64,
 }
 
-/// `openat` calls under way, by thread.
+/// `openat` calls under way, by thread. A thread that is killed in one passes its exit all the same, so that no entry stays.
 #[map]
-static OPENING: LruHashMap<u64, Opening> = LruHashMap::with_max_entries(4_096, 0);
+static OPENING: HashMap<u64, Opening> = HashMap::with_max_entries(4_096, 0);
 
 /// New names (addresses of them) in `renameat` calls under way, by thread.
 #[map]
-static RENAMING: LruHashMap<u64, u64> = LruHashMap::with_max_entries(4_096, 0);
+static RENAMING: HashMap<u64, u64> = HashMap::with_max_entries(4_096, 0);
 
 /// Processes of which the build cache is known, by id.
 #[map]
@@ -49,14 +42,13 @@ static BUILDING: LruHashMap<u32, u8> = LruHashMap::with_max_entries(4_096, 0);
 /// Remembers the arguments of an `openat`.
 #[tracepoint]
 pub fn openat_enter(ctx: TracePointContext) -> u32 {
-    if scope::is_traced() {
-        // SAFETY: arguments in the record of syscalls:sys_enter_openat.
-        if let (Ok(path), Ok(flags)) =
-            unsafe { (ctx.read_at(argument(1)), ctx.read_at(argument(2))) }
-            && is_of_interest(flags)
-        {
-            let _ = OPENING.insert(bpf_get_current_pid_tgid(), Opening { path, flags }, 0);
-        }
+    let flags = argument::<2>(&ctx);
+    if is_of_interest(flags) && scope::is_traced() {
+        let opening = Opening {
+            path: argument::<1>(&ctx),
+            flags,
+        };
+        ring::or_lost(OPENING.insert(bpf_get_current_pid_tgid(), opening, 0));
     }
     0
 }
@@ -84,9 +76,7 @@ fn is_of_interest(flags: u64) -> bool {
 /// `go` will fetch.
 #[tracepoint]
 pub fn openat_exit(ctx: TracePointContext) -> u32 {
-    if scope::is_traced() {
-        let _ = try_openat_exit(&ctx);
-    }
+    let _ = try_openat_exit(&ctx);
     0
 }
 
@@ -95,12 +85,10 @@ fn try_openat_exit(ctx: &TracePointContext) -> Option<()> {
     // SAFETY: the value is copied out at once.
     let opening = *unsafe { OPENING.get(thread) }?;
     let _ = OPENING.remove(thread);
-    // SAFETY: the result in the record of syscalls:sys_exit_openat.
-    let result = unsafe { ctx.read_at::<i64>(RESULT) }.ok()?;
     report_path(
         FileOperation::Open,
         opening.path,
-        result as i32,
+        result(ctx) as i32,
         opening.flags as u32,
     )
 }
@@ -109,10 +97,8 @@ fn try_openat_exit(ctx: &TracePointContext) -> Option<()> {
 #[tracepoint]
 pub fn renameat_enter(ctx: TracePointContext) -> u32 {
     if scope::is_traced() {
-        // SAFETY: an argument in the record of syscalls:sys_enter_renameat.
-        if let Ok(path) = unsafe { ctx.read_at::<u64>(argument(3)) } {
-            let _ = RENAMING.insert(bpf_get_current_pid_tgid(), path, 0);
-        }
+        let path = argument::<3>(&ctx);
+        ring::or_lost(RENAMING.insert(bpf_get_current_pid_tgid(), path, 0));
     }
     0
 }
@@ -120,9 +106,7 @@ pub fn renameat_enter(ctx: TracePointContext) -> u32 {
 /// Reports the new name of a file that was renamed: `go` completes a file of the cache by renaming it.
 #[tracepoint]
 pub fn renameat_exit(ctx: TracePointContext) -> u32 {
-    if scope::is_traced() {
-        let _ = try_renameat_exit(&ctx);
-    }
+    let _ = try_renameat_exit(&ctx);
     0
 }
 
@@ -131,9 +115,7 @@ fn try_renameat_exit(ctx: &TracePointContext) -> Option<()> {
     // SAFETY: the value is copied out at once.
     let path = *unsafe { RENAMING.get(thread) }?;
     let _ = RENAMING.remove(thread);
-    // SAFETY: the result in the record of syscalls:sys_exit_renameat.
-    let result = unsafe { ctx.read_at::<i64>(RESULT) }.ok()?;
-    if result != 0 {
+    if result(ctx) != 0 {
         return None;
     }
     report_path(FileOperation::Rename, path, 0, 0)
@@ -143,10 +125,7 @@ fn try_renameat_exit(ctx: &TracePointContext) -> Option<()> {
 #[tracepoint]
 pub fn unlinkat_enter(ctx: TracePointContext) -> u32 {
     if scope::is_traced() {
-        // SAFETY: an argument in the record of syscalls:sys_enter_unlinkat.
-        if let Ok(path) = unsafe { ctx.read_at(argument(1)) } {
-            let _ = report_path(FileOperation::Unlink, path, 0, 0);
-        }
+        let _ = report_path(FileOperation::Unlink, argument::<1>(&ctx), 0, 0);
     }
     0
 }

@@ -20,6 +20,7 @@ mod ring;
 mod scope;
 mod sock_addr;
 mod socket;
+mod syscall;
 mod tcp;
 
 #[cfg(not(test))]

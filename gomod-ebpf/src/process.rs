@@ -15,6 +15,7 @@ use crate::{
     redirect,
     ring::{self, Wake},
     scope,
+    syscall::argument,
 };
 
 /// Offset of `group_dead` in `sched:sched_process_exit`; 0 where the kernel does not tell (before 6.16):
@@ -101,11 +102,8 @@ pub fn string_length(read: i64) -> u32 {
 #[tracepoint]
 pub fn exit_group(ctx: TracePointContext) -> u32 {
     if scope::is_traced() {
-        const CODE: usize = 16;
-        // SAFETY: first argument in the record of syscalls:sys_enter_exit_group.
-        if let Ok(code) = unsafe { ctx.read_at::<u64>(CODE) } {
-            let _ = EXIT_CODES.insert(scope::current_pid(), (code & 0xff) as i32, 0);
-        }
+        let code = (argument::<0>(&ctx) & 0xff) as i32;
+        let _ = EXIT_CODES.insert(scope::current_pid(), code, 0);
     }
     0
 }

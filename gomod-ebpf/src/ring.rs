@@ -81,6 +81,14 @@ pub fn send<T: 'static>(record: T, wake: Wake) {
     }
 }
 
+/// Counts an event as lost for which a map has no room: what would be told at the end of its call.
+#[inline(always)]
+pub fn or_lost(kept: Result<(), i32>) {
+    if kept.is_err() {
+        count_lost();
+    }
+}
+
 #[inline(always)]
 fn count_lost() {
     if let Some(count) = LOST.get_ptr_mut(0) {

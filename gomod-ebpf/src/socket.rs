@@ -16,7 +16,7 @@ use gomod_ebpf_common::{
 use crate::{
     flow, names, redirect,
     ring::{self, Wake},
-    scope, sock_addr,
+    scope, sock_addr, syscall,
 };
 
 /// `IPPROTO_TCP`.
@@ -128,17 +128,14 @@ pub fn connect_exit(ctx: TracePointContext) -> u32 {
 }
 
 fn try_connect_exit(ctx: &TracePointContext) -> Option<()> {
-    const RESULT: usize = 16;
     const EINPROGRESS: i64 = 115;
     const EINTR: i64 = 4;
     let thread = bpf_get_current_pid_tgid();
     // SAFETY: the value is copied out at once.
     let cookie = *unsafe { CONNECTING.get(thread) }?;
     let _ = CONNECTING.remove(thread);
-    // SAFETY: the result in the record of syscalls:sys_exit_connect.
-    let result = unsafe { ctx.read_at::<i64>(RESULT) }.ok()?;
     let flow = flow::of(cookie)?;
-    let errno = -result;
+    let errno = -syscall::result(ctx);
     if errno <= 0 || errno == EINPROGRESS || errno == EINTR || flow.flags & Flow::SAW_SYN != 0 {
         return None;
     }

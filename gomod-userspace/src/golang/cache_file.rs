@@ -135,6 +135,20 @@ pub fn build_cache_of(path: &Path) -> Option<PathBuf> {
         .then(|| fan.parent().map(Path::to_owned))?
 }
 
+/// What a temporary file of the module cache is called in the end; `None` for a name that is not temporary. `go` makes
+/// such a name by appending a number and `.tmp` (`tempFile` in modfetch/cache.go).
+pub fn final_name(path: &Path) -> Option<&Path> {
+    let numbered = path.as_os_str().as_bytes().strip_suffix(b".tmp")?;
+    let digits = numbered
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    (1..=9)
+        .contains(&digits)
+        .then(|| Path::new(OsStr::from_bytes(&numbered[..numbered.len() - digits])))
+}
+
 fn download_entry(rest: &str) -> Option<CacheEntry> {
     if let Some(rest) = rest.strip_prefix("sumdb/") {
         let (name, rest) = rest.split_once('/')?;

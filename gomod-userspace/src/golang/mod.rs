@@ -24,7 +24,7 @@ pub mod sumdb;
 
 pub use base_url::BaseUrl;
 pub use build_info::BuildInfo;
-pub use cache_file::{CacheEntry, CacheFile, CacheFileKind, build_cache_of};
+pub use cache_file::{CacheEntry, CacheFile, CacheFileKind, build_cache_of, final_name};
 pub use cache_place::{CachePlace, Sharing};
 pub use dirhash::H1;
 pub use go_mod::GoMod;

@@ -3,12 +3,13 @@
 
 use std::{
     collections::HashMap,
-    ffi::OsStr,
     fs,
     os::unix::ffi::OsStrExt as _,
     path::{Component, Path, PathBuf},
     time::Duration,
 };
+
+use crate::golang::final_name;
 
 use super::events::{Event, EventKind, File, FileOperation, MonotonicNanos, Pid};
 
@@ -44,10 +45,11 @@ impl ModuleFiles {
                 if file.result >= 0
                     && writes
                     && let Some(name) = final_name(&file.path)
-                    && matches!(extension(&name), Some("info" | "mod" | "zip"))
+                    && matches!(extension(name), Some("info" | "mod" | "zip"))
                 {
                     let path = file.path.clone();
-                    self.writing.insert((pid, name), Writing { path, bytes: 0 });
+                    self.writing
+                        .insert((pid, name.to_owned()), Writing { path, bytes: 0 });
                 }
             }
             FileOperation::Rename => {
@@ -58,7 +60,7 @@ impl ModuleFiles {
             }
             FileOperation::Unlink => {
                 if let Some(name) = final_name(&file.path) {
-                    self.writing.remove(&(pid, name));
+                    self.writing.remove(&(pid, name.to_owned()));
                 }
             }
             FileOperation::LockWait | FileOperation::LockDone => {}
@@ -101,17 +103,6 @@ impl ModuleFiles {
     }
 }
 
-/// What a temporary file is called in the end: `go` makes its name by appending a number and `.tmp`.
-fn final_name(temporary: &Path) -> Option<PathBuf> {
-    let name = temporary.as_os_str().as_bytes().strip_suffix(b".tmp")?;
-    let number = name
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    Some(OsStr::from_bytes(&name[..name.len() - number]).into())
-}
-
 fn extension(path: &Path) -> Option<&str> {
     path.extension()?.to_str()
 }
@@ -146,11 +137,17 @@ fn absolute(path: PathBuf, cwd: Option<&Path>) -> PathBuf {
     clean
 }
 
-/// Without `//`, `/./` and `/../`; names that begin with a dot count as unclean, which costs time only.
+/// Without `//`, `/./` and `/../`.
 fn is_clean(path: &[u8]) -> bool {
-    !path
-        .windows(2)
-        .any(|pair| pair[0] == b'/' && matches!(pair[1], b'/' | b'.'))
+    let is_end = |at: usize| matches!(path.get(at), None | Some(b'/'));
+    !path.iter().enumerate().any(|(at, byte)| {
+        *byte == b'/'
+            && match path.get(at + 1) {
+                Some(b'/') => true,
+                Some(b'.') => is_end(at + 2) || (path[at + 2] == b'.' && is_end(at + 3)),
+                _ => false,
+            }
+    })
 }
 
 #[cfg(test)]

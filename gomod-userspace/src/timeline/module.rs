@@ -2,14 +2,15 @@
 //! Module files that `go` wants.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ffi::OsString,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
 use super::Timeline;
 use crate::{
-    golang::{CacheEntry, CacheFile, CacheFileKind},
+    golang::{CacheEntry, CacheFile, CacheFileKind, ModuleVersion, final_name},
     kernel::events::{File, FileOperation, MonotonicNanos, Pid},
 };
 
@@ -134,8 +135,6 @@ impl ModuleFile {
     }
 }
 
-type FileKey = (String, String, ModuleFileKind);
-
 /// Where the files of each process stand in [`Timeline::files`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct FileIndex {
@@ -145,7 +144,9 @@ pub(super) struct FileIndex {
 
 #[derive(Clone, Debug, Default)]
 struct ProcessFiles {
-    by_key: BTreeMap<FileKey, usize>,
+    /// By their final names, which are clean, so that their bytes tell them apart. Only the first of the half dozen
+    /// operations on a file takes its name to pieces.
+    by_name: HashMap<OsString, usize>,
     unfinished: BTreeSet<usize>,
     /// Those that were unfinished when the process ended.
     failed: Vec<usize>,
@@ -159,29 +160,16 @@ impl Timeline {
             FileOperation::LockDone => return self.lock_done(at, pid, file.tid, &file.path),
             FileOperation::Open | FileOperation::Rename | FileOperation::Unlink => {}
         }
-        let Some(CacheFile {
-            what:
-                CacheEntry::Module {
-                    module,
-                    kind,
-                    temporary,
-                },
-            ..
-        }) = CacheFile::parse(file.path.as_os_str().as_bytes())
-        else {
-            return;
-        };
-        let Some(kind) = ModuleFileKind::of(kind) else {
-            return;
-        };
-        let key = (module.path, module.version, kind);
+        let final_name = final_name(&file.path);
+        let temporary = final_name.is_some();
+        let name = final_name.unwrap_or(&file.path);
         match file.operation {
-            FileOperation::Open if temporary => self.temporary_opened(at, pid, key, file),
+            FileOperation::Open if temporary => self.temporary_opened(at, pid, name, file),
             FileOperation::Open if file.result == -NO_SUCH_FILE => {
-                self.want(at, pid, key);
+                self.want(at, pid, name);
             }
-            FileOperation::Open if file.result >= 0 => self.found(at, pid, &key),
-            FileOperation::Rename if !temporary => self.complete(at, pid, key),
+            FileOperation::Open if file.result >= 0 => self.found(at, pid, name),
+            FileOperation::Rename if !temporary => self.complete(at, pid, name),
             FileOperation::Unlink if temporary => self.temporary_removed(at, &file.path),
             _ => {}
         }
@@ -204,12 +192,8 @@ impl Timeline {
 
     /// The size under the final name: it grows no more.
     fn final_size(&mut self, pid: Pid, path: &Path, bytes: u64) {
-        let Some(key) = key_of(path) else {
-            return;
-        };
-        let files = self.index.files.by_process.get(&pid);
-        let place = files.and_then(|files| files.by_key.get(&key));
-        if let Some(file) = place.and_then(|place| self.files.get_mut(*place))
+        let place = self.place_of(pid, path);
+        if let Some(file) = place.and_then(|place| self.files.get_mut(place))
             && file.progress == FileProgress::Done
         {
             file.bytes = Some(bytes);
@@ -257,7 +241,7 @@ impl Timeline {
         let Some(of_process) = self.index.files.by_process.get_mut(&pid) else {
             return;
         };
-        of_process.by_key.clear();
+        of_process.by_name.clear();
         of_process.failed = std::mem::take(&mut of_process.unfinished)
             .into_iter()
             .collect();
@@ -271,41 +255,43 @@ impl Timeline {
         }
     }
 
-    fn want(&mut self, at: MonotonicNanos, pid: Pid, key: FileKey) -> usize {
-        let files = self.index.files.by_process.entry(pid).or_default();
-        if let Some(place) = files.by_key.get(&key)
-            && self
-                .files
-                .get(*place)
-                .is_some_and(ModuleFile::is_unfinished)
+    fn want(&mut self, at: MonotonicNanos, pid: Pid, name: &Path) -> Option<usize> {
+        if let Some(place) = self.place_of(pid, name)
+            && self.files.get(place).is_some_and(ModuleFile::is_unfinished)
         {
-            return *place;
+            return Some(place);
         }
+        let (module, kind) = module_file(name)?;
         let place = self.files.len();
-        let (module, version, kind) = key.clone();
-        self.files
-            .push(ModuleFile::wanted(pid, module, version, kind, at));
-        files.by_key.insert(key, place);
+        self.files.push(ModuleFile::wanted(
+            pid,
+            module.path,
+            module.version,
+            kind,
+            at,
+        ));
+        let files = self.index.files.by_process.entry(pid).or_default();
+        files.by_name.insert(name.into(), place);
         files.unfinished.insert(place);
-        place
+        Some(place)
+    }
+
+    fn place_of(&self, pid: Pid, name: &Path) -> Option<usize> {
+        let files = self.index.files.by_process.get(&pid)?;
+        files.by_name.get(name.as_os_str()).copied()
     }
 
     /// The file is there after all: another process, or another thread, has put it there.
-    fn found(&mut self, at: MonotonicNanos, pid: Pid, key: &FileKey) {
-        let known = self
-            .index
-            .files
-            .by_process
-            .get(&pid)
-            .and_then(|files| files.by_key.get(key));
-        if let Some(place) = known.copied() {
+    fn found(&mut self, at: MonotonicNanos, pid: Pid, name: &Path) {
+        if let Some(place) = self.place_of(pid, name) {
             self.finish_file(at, pid, place);
         }
     }
 
-    fn complete(&mut self, at: MonotonicNanos, pid: Pid, key: FileKey) {
-        let place = self.want(at, pid, key);
-        self.finish_file(at, pid, place);
+    fn complete(&mut self, at: MonotonicNanos, pid: Pid, name: &Path) {
+        if let Some(place) = self.want(at, pid, name) {
+            self.finish_file(at, pid, place);
+        }
     }
 
     fn finish_file(&mut self, at: MonotonicNanos, pid: Pid, place: usize) {
@@ -326,11 +312,13 @@ impl Timeline {
         files.last_done = files.last_done.max(Some(at));
     }
 
-    fn temporary_opened(&mut self, at: MonotonicNanos, pid: Pid, key: FileKey, file: &File) {
+    fn temporary_opened(&mut self, at: MonotonicNanos, pid: Pid, name: &Path, file: &File) {
         if file.result < 0 {
             return;
         }
-        let place = self.want(at, pid, key);
+        let Some(place) = self.want(at, pid, name) else {
+            return;
+        };
         let Some(wanted) = self.files.get_mut(place) else {
             return;
         };
@@ -368,14 +356,14 @@ impl Timeline {
     }
 }
 
-/// What a path below the module cache names, unless that is temporary or no file of a module.
-fn key_of(path: &Path) -> Option<FileKey> {
-    match CacheFile::parse(path.as_os_str().as_bytes())?.what {
+/// Which file of which module has this final name.
+fn module_file(name: &Path) -> Option<(ModuleVersion, ModuleFileKind)> {
+    match CacheFile::parse(name.as_os_str().as_bytes())?.what {
         CacheEntry::Module {
             module,
             kind,
             temporary: false,
-        } => Some((module.path, module.version, ModuleFileKind::of(kind)?)),
+        } => Some((module, ModuleFileKind::of(kind)?)),
         _ => None,
     }
 }
