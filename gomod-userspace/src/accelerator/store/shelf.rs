@@ -17,9 +17,8 @@ use object_store::{
     GetResultPayload, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
 };
 use pollster::block_on;
-use sha2::{Digest as _, Sha256};
 
-use super::record::{MAX_RECORD, Record, info};
+use super::record::{Digest, MAX_RECORD, Record, info};
 use super::{Content, StoreError, StoredFile};
 use crate::golang::{H1, ProxyFile, ProxyFileKind};
 
@@ -160,10 +159,10 @@ impl Shelf {
         let (content, right) = if record.size <= IN_MEMORY {
             let mut bytes = vec![0; record.size as usize];
             let read = content.read_exact_at(&mut bytes, 0);
-            let right = read.is_ok() && Sha256::digest(&bytes)[..] == record.digest;
+            let right = read.is_ok() && blake3::hash(&bytes) == record.digest;
             (Content::Memory(Bytes::from(bytes)), right)
         } else {
-            let right = digest_of(&content)?[..] == record.digest;
+            let right = digest_of(&content)? == record.digest;
             (Content::File(Arc::new(content)), right)
         };
         if !right {
@@ -270,18 +269,13 @@ impl Shelf {
     }
 
     /// Writes an object of about this size, which appears when it is whole.
-    fn write(
-        &self,
-        key: &Path,
-        size: u64,
-        content: &mut impl Read,
-    ) -> Result<[u8; 32], StoreError> {
-        let mut digest = Sha256::new();
+    fn write(&self, key: &Path, size: u64, content: &mut impl Read) -> Result<Digest, StoreError> {
+        let mut digest = blake3::Hasher::new();
         let mut part = read_part(content, size)?;
         digest.update(&part);
         if part.len() < PART {
             block_on(self.objects.put(key, part.into()))?;
-            return Ok(digest.finalize().into());
+            return Ok(digest.finalize());
         }
         let mut upload = block_on(self.objects.put_multipart(key))?;
         let mut all = || -> Result<(), StoreError> {
@@ -297,7 +291,7 @@ impl Shelf {
         if written.is_err() {
             let _ = block_on(upload.abort());
         }
-        written.map(|()| digest.finalize().into())
+        written.map(|()| digest.finalize())
     }
 
     pub(super) fn delete(&self, key: &Path) -> Result<(), StoreError> {
@@ -315,13 +309,13 @@ pub(super) fn key(tree: &str, file: &ProxyFile) -> Result<Path, StoreError> {
     Ok(Path::parse(name).map_err(object_store::Error::from)?)
 }
 
-pub(super) fn digest_of(file: &File) -> io::Result<[u8; 32]> {
-    let mut digest = Sha256::new();
+pub(super) fn digest_of(file: &File) -> io::Result<Digest> {
+    let mut digest = blake3::Hasher::new();
     let mut buffer = vec![0; 256 << 10];
     let mut position = 0;
     loop {
         match file.read_at(&mut buffer, position) {
-            Ok(0) => return Ok(digest.finalize().into()),
+            Ok(0) => return Ok(digest.finalize()),
             Ok(read) => {
                 digest.update(&buffer[..read]);
                 position += read as u64;

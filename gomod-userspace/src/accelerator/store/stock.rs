@@ -136,7 +136,7 @@ impl Shelf {
         let Some((content, _)) = self.get(&key(FILES, file)?)? else {
             return Ok(Some(Fault::Wrong("others may write to it")));
         };
-        if digest_of(&content)?[..] != record.digest || content.metadata()?.len() != record.size {
+        if digest_of(&content)? != record.digest || content.metadata()?.len() != record.size {
             return Ok(Some(Fault::Wrong("it has changed since it was kept")));
         }
         let hash = match file.kind {
