@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::LabError;
@@ -67,7 +68,7 @@ impl Link {
         let mut carrier = Carrier {
             lanes: [Lane::new(internet), Lane::new(client)],
             settings,
-            dice: settings.seed | 1,
+            dice: Rng::with_seed(settings.seed),
             faults,
             middlebox,
             stop: Arc::clone(&stop),
@@ -124,7 +125,7 @@ struct Carrier {
     /// By direction: to the internet, to the client.
     lanes: [Lane; 2],
     settings: LinkSettings,
-    dice: u64,
+    dice: Rng,
     faults: Faults,
     middlebox: Middlebox,
     stop: Arc<OwnedFd>,
@@ -239,14 +240,8 @@ impl Carrier {
         }
     }
 
-    /// A throw of the dice (xorshift64): the same seed loses the same frames.
+    /// A throw of the dice: the same seed loses the same frames.
     fn is_lost(&mut self) -> bool {
-        if self.settings.loss <= 0.0 {
-            return false;
-        }
-        self.dice ^= self.dice << 13;
-        self.dice ^= self.dice >> 7;
-        self.dice ^= self.dice << 17;
-        ((self.dice >> 11) as f64 / (1u64 << 53) as f64) < self.settings.loss
+        self.dice.f64() < self.settings.loss
     }
 }
