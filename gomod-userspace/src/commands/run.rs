@@ -169,7 +169,9 @@ async fn trace(
             batch = tracer.next(), if !session.is_blind() => {
                 let told = carriage.attend(&batch);
                 session.take(batch);
-                session.take(Ok(told.into_iter().collect()));
+                if let Some(told) = told {
+                    session.take(Ok(vec![told]));
+                }
             }
             events = carriage.next() => session.take(Ok(events)),
         }
@@ -188,7 +190,9 @@ async fn trace(
             batch = tracer.next(), if !session.is_blind() => {
                 let told = carriage.attend(&batch);
                 session.take(batch);
-                session.take(Ok(told.into_iter().collect()));
+                if let Some(told) = told {
+                    session.take(Ok(vec![told]));
+                }
             }
             events = carriage.next() => session.take(Ok(events)),
         }

@@ -14,7 +14,7 @@ use super::{
     unfinished::Unfinished,
 };
 use crate::{
-    diagnose::{Hazard, StallChange},
+    diagnose::{Hazard, StallChange, StallId},
     kernel::events::{MonotonicNanos, Pid},
     timeline::{
         Connection, DnsExchange, DnsOutcome, FileProgress, LockWait, ModuleFile, Process, Timeline,
@@ -34,6 +34,8 @@ pub struct EventStream<W> {
     connections: Unfinished<(State, bool)>,
     files: Unfinished<State>,
     locks: Unfinished<State>,
+    /// When the latest line of each stall says that it was.
+    stalls: HashMap<StallId, MonotonicNanos>,
 }
 
 /// A thing's state as its lines name it.
@@ -82,6 +84,7 @@ impl<W: Write> EventStream<W> {
             connections: Unfinished::default(),
             files: Unfinished::default(),
             locks: Unfinished::default(),
+            stalls: HashMap::new(),
         }
     }
 
@@ -165,6 +168,12 @@ impl<W: Write> EventStream<W> {
                     (State::Ended, stall.ended.unwrap_or(stall.known), stall)
                 }
             };
+            // What ended it may have come while its cause was being found.
+            let when = *self
+                .stalls
+                .entry(stall.id)
+                .and_modify(|latest| *latest = when.max(*latest))
+                .or_insert(when);
             batch.push(when, "stall", state, stall.tell(timeline.began));
         }
     }

@@ -100,6 +100,33 @@ fn every_line_fits_the_schema() {
 }
 
 #[test]
+fn the_lines_of_a_stall_do_not_go_back_in_time() {
+    let mut stream = EventStream::new(Vec::new());
+    let mut stall = run::stalls().remove(0);
+    stall.known = run::ms(5_000);
+    stall.ended = Some(run::ms(6_000));
+    let explained = StallChange::Explained {
+        stall: stall.clone(),
+        because: "a smaller one passes".into(),
+        at: run::ms(6_001),
+    };
+    stream
+        .tick(&small(), &[StallChange::Known(stall.clone()), explained])
+        .unwrap();
+    let mut text = stream
+        .finish(&small(), &[StallChange::Ended(stall)], run::ms(12_400))
+        .unwrap();
+    let told: Vec<(Value, f64)> = lines(&mut text)
+        .into_iter()
+        .filter(|line| line["kind"] == "stall")
+        .map(|line| (line["state"].clone(), line["t_ms"].as_f64().unwrap()))
+        .collect();
+    let moments = [5_000.0, 6_001.0, 6_001.0];
+    let states = ["known", "explained", "ended"].map(Value::from);
+    assert_eq!(told, states.into_iter().zip(moments).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_tick_tells_only_what_is_new() {
     let mut text = Vec::new();
     let mut stream = EventStream::new(&mut text);
