@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each thread of a run may still do, once the command is started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -39,9 +39,11 @@ const OF_AGENT: u64 = DAC_OVERRIDE | KILL | SETGID | SETUID | SYS_PTRACE;
 /// `CapInh`, `CapPrm`, `CapEff`, and whether it may gain privileges by starting a program.
 type Held = ([u64; 3], bool);
 
-/// Of each thread, by its name; those of one name must be alike.
-fn threads(process: u32) -> BTreeMap<String, Held> {
-    let mut threads = BTreeMap::new();
+/// What the threads of each name hold.
+type Threads = BTreeMap<String, BTreeSet<Held>>;
+
+fn threads(process: u32) -> Threads {
+    let mut threads = Threads::new();
     for task in fs::read_dir(format!("/proc/{process}/task")).unwrap() {
         // A thread may end meanwhile.
         let Ok(status) = fs::read_to_string(task.unwrap().path().join("status")) else {
@@ -54,8 +56,7 @@ fn threads(process: u32) -> BTreeMap<String, Held> {
         let sets = ["CapInh:", "CapPrm:", "CapEff:"]
             .map(|set| u64::from_str_radix(&field(set), 16).unwrap());
         let held = (sets, field("NoNewPrivs:") == "0");
-        let earlier = threads.insert(field("Name:"), held);
-        assert!(earlier.is_none_or(|earlier| earlier == held), "{status}");
+        threads.entry(field("Name:")).or_default().insert(held);
     }
     threads
 }
@@ -74,7 +75,7 @@ fn start(name: &str, options: &[&str], lab: &Lab) -> Traced {
 }
 
 /// Waits until the threads are as they must be.
-fn settle(mut traced: Traced, expected: &BTreeMap<String, Held>) {
+fn settle(mut traced: Traced, expected: &Threads) {
     traced.event("the command runs", |event| {
         event["kind"] == "process" && event["exe"].to_string().contains("sleep")
     });
@@ -88,9 +89,12 @@ fn settle(mut traced: Traced, expected: &BTreeMap<String, Held>) {
     traced.finish();
 }
 
-fn expected(of: &[(&str, u64, bool)]) -> BTreeMap<String, Held> {
+fn expected(of: &[(&str, u64, bool)]) -> Threads {
     of.iter()
-        .map(|(name, kept, gains)| ((*name).to_owned(), ([0, *kept, *kept], *gains)))
+        .map(|(name, kept, gains)| {
+            let held = ([0, *kept, *kept], *gains);
+            ((*name).to_owned(), BTreeSet::from([held]))
+        })
         .collect()
 }
 

@@ -204,19 +204,14 @@ impl Serving {
             .sum()
     }
 
-    /// Events that found no room on their way out.
-    pub fn events_lost(&self) -> u64 {
-        self.shared.teller.lost()
-    }
-
     /// The process has ended: what its handshakes taught is forgotten.
     pub fn forget(&self, pid: Pid) {
         self.shared.refusals.forget(pid);
     }
 
     /// Accepts no more, answers the requests at hand and lets spliced connections end for up to `grace`; then what is
-    /// still open is reset.
-    pub async fn shutdown(self, grace: Duration) {
+    /// still open is reset. Returns how many events found no room on their way out.
+    pub async fn shutdown(self, grace: Duration) -> u64 {
         self.stage.send_replace(Stage::Finishing);
         let all = u32::try_from(self.connections).unwrap_or(u32::MAX);
         if timeout(grace, self.permits.acquire_many(all))
@@ -226,6 +221,7 @@ impl Serving {
             self.stage.send_replace(Stage::Stopped);
             let _ = self.permits.acquire_many(all).await;
         }
+        self.shared.teller.lost()
     }
 }
 

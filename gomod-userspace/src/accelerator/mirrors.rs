@@ -26,6 +26,7 @@ use url::Url;
 use super::{
     BodyError, ResponseBody,
     asker::Asker,
+    scratch,
     sums::Sums,
     upstream::{Account, Upstream, UpstreamRequest},
 };
@@ -269,7 +270,7 @@ impl Whole {
                 bytes.extend_from_slice(data);
                 return Ok(());
             }
-            let mut file = tempfile::tempfile()?;
+            let mut file = scratch::file()?;
             file.write_all(bytes)?;
             *self = Self::File(file, bytes.len() as u64);
         }

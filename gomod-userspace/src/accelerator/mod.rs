@@ -21,6 +21,7 @@ pub mod proxy_connect;
 mod refusals;
 mod replay;
 pub mod respond;
+mod scratch;
 mod splice;
 pub mod spool;
 pub mod store;

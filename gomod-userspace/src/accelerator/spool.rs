@@ -17,6 +17,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use self::memory::Memory;
+use super::scratch;
 
 /// Bytes handed to a reader at once, at most.
 const CHUNK: usize = 64 << 10;
@@ -109,7 +110,7 @@ impl SpoolWriter {
         match &mut *store {
             Store::Memory(memory) => {
                 if let Err(data) = memory.push(data) {
-                    let file = tempfile::tempfile()?;
+                    let file = scratch::file()?;
                     memory.write_to(&file)?;
                     file.write_all_at(&data, self.length)?;
                     *store = Store::File(file);

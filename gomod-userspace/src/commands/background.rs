@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A runtime beside the one that a run itself is on.
 
-use std::{ops::Deref, thread, time::Duration};
+use std::{ops::Deref, sync::mpsc, thread, time::Duration};
 
 use tokio::runtime::{Handle, Runtime};
 
@@ -21,7 +21,22 @@ impl Background {
     pub(super) fn end(mut self) {
         if let Some(runtime) = self.runtime.take() {
             // On a thread of its own, as the run's own is on a runtime, which must not be waited on.
-            let _ = thread::spawn(move || runtime.shutdown_timeout(END)).join();
+            let (hand, taken) = mpsc::sync_channel(1);
+            let ending = thread::Builder::new()
+                .name("end".to_owned())
+                .spawn(move || {
+                    taken
+                        .recv()
+                        .map(|runtime: Runtime| runtime.shutdown_timeout(END))
+                });
+            match ending {
+                Ok(thread) => {
+                    let _ = hand.send(runtime);
+                    let _ = thread.join();
+                }
+                // No more threads are to be had.
+                Err(_) => runtime.shutdown_background(),
+            }
         }
     }
 }

@@ -87,8 +87,11 @@ impl Invoker {
             self.take_file_rights()?;
             Duty::Plain
         };
-        // No such thread looks into a map, whatever the kernel asks for that.
-        drop_privileges(duty, (u32::MAX, 0)).map_err(io::Error::other)?;
+        // No such thread looks into a map, whatever the kernel asks for that. A sandbox may forbid to give anything up; what
+        // the thread can do, it can do with the caller's rights alone, or the caller is root.
+        if let Err(error) = drop_privileges(duty, (u32::MAX, 0)) {
+            tracing::info!(%error, "a thread of the store keeps its capabilities");
+        }
         // The umask is shared by all threads until one asks for its own (unshare(2), CLONE_FS). A sandbox may forbid that;
         // the umask is the process's then.
         if unshare(CloneFlags::CLONE_FS).is_ok() {

@@ -69,6 +69,11 @@ impl Kept {
         holds.then_some(Age::Seconds(age.as_secs() as u32))
     }
 
+    /// Whether one said it in another's place.
+    pub(super) fn is_provisional(&self) -> bool {
+        self.standing == Standing::Provisional
+    }
+
     /// Whether it has expired, but not for too long. What was provisional is no better than none then.
     pub(super) fn is_stale(&self, now: Instant) -> bool {
         self.standing == Standing::Final

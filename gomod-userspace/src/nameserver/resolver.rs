@@ -129,19 +129,29 @@ impl Resolver {
         let Some(expired) = expired else {
             return flight.landed().await.map(Resolved::new);
         };
-        // As soon as a nameserver speaks, it is its word that counts.
+        // As soon as a nameserver speaks, it is its word that counts; unless it only stands in for one that has said more.
         let patience = flight.began + STALE_AFTER;
-        let silent = match timeout_at(patience, flight.heard()).await {
-            Ok(()) => flight.landed().await.map(Resolved::new),
+        let (said, in_place) = match timeout_at(patience, flight.heard()).await {
+            Ok(()) => flight.landed().await,
             Err(_) => None,
-        };
-        silent.or_else(|| {
+        }
+        .map_or((None, None), |kept| {
+            if kept.is_provisional() {
+                (None, Some(kept))
+            } else {
+                (Some(kept), None)
+            }
+        });
+        let stale = || {
             expired.is_stale(Instant::now()).then_some(Resolved {
                 kept: expired,
                 age: Age::Stale,
                 source: AnswerSource::Stale,
             })
-        })
+        };
+        said.map(Resolved::new)
+            .or_else(stale)
+            .or(in_place.map(Resolved::new))
     }
 
     /// Asks for it although it may be known, before anybody else does.

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A file is served if its record holds the hash that the run asks for, both belong to the caller and nobody else can
-//! write to them, and the file still has the SHA-256 that it had when its hash was computed. So neither bit rot nor
+//! write to them, and the file's bytes still have the digest that they had when its hash was computed. So neither bit rot nor
 //! another user of the machine can slip in something else, and what the caller may change is checked once more by `go`
 //! itself, against go.sum.
 //!

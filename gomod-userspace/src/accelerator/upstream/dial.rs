@@ -62,8 +62,8 @@ pub(super) fn late(phase: Phase, whom: impl std::fmt::Display, limit: Duration) 
     )
 }
 
-/// Connects to the first address that answers of the host of `route`, or of its HTTP proxy. Addresses that failed, or that a later one overtook, are
-/// remembered in `book`.
+/// Connects to the first address that answers of the host of `route`, or of its HTTP proxy. `book` remembers addresses
+/// that failed, and those that a later one overtook.
 pub(super) async fn dial(
     resolver: &dyn Resolve,
     (book, told): (&AddressBook, &Attempts),

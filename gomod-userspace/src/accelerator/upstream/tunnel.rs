@@ -111,6 +111,7 @@ fn failure(error: &hyper::Error) -> AttemptFailure {
         .and_then(|source| source.downcast_ref::<io::Error>());
     match io.map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => AttemptFailure::Reset,
+        Some(io::ErrorKind::UnexpectedEof) => AttemptFailure::Closed,
         None if error.is_incomplete_message() || error.is_closed() || error.is_canceled() => {
             AttemptFailure::Closed
         }

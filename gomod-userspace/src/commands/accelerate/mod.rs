@@ -271,8 +271,16 @@ impl Acceleration {
     pub(super) fn finish(mut self) -> Vec<Event> {
         // The cgroup goes away next, so that a failure has no consequence.
         let _ = self.redirector.stop();
-        let carrying_lost = self.serving.events_lost();
-        self.runtime.block_on(self.serving.shutdown(GRACE));
+        let carrying_lost = self.runtime.block_on(self.serving.shutdown(GRACE));
+        if let Some(stored) = &self.stored {
+            let settled = self.runtime.block_on(stored.settle(SETTLE));
+            let late = "there was no time left to hash and write them";
+            if let Some(problem) = stored.problem().or((!settled).then_some(late)) {
+                super::say(format_args!("not all files were kept: {problem}"));
+            }
+        }
+        // What is still fetched ahead is let go, which is told too: nothing is to look as if it had met with silence.
+        self.runtime.end();
         let mut events = Vec::new();
         while let Ok(told) = self.told.try_recv() {
             events.extend(carried(told));
@@ -280,13 +288,6 @@ impl Acceleration {
         for receiver in [&mut self.answered, &mut self.attempts] {
             while let Ok(event) = receiver.try_recv() {
                 events.push(event);
-            }
-        }
-        if let Some(stored) = &self.stored {
-            let settled = self.runtime.block_on(stored.settle(SETTLE));
-            let late = "there was no time left to hash and write them";
-            if let Some(problem) = stored.problem().or((!settled).then_some(late)) {
-                super::say(format_args!("not all files were kept: {problem}"));
             }
         }
         events.extend(changed(&mut self.ahead, &self.engine));

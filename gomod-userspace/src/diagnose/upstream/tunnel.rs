@@ -47,7 +47,7 @@ pub(super) fn story(attempt: &AttemptSeen, waited: Duration) -> String {
             format!("it closed our connection {waited} after our CONNECT to {host}")
         }
         Some(AttemptFailure::Other { error }) => {
-            format!("it answered our CONNECT to {host} with what is no HTTP ({error})")
+            format!("it did not answer our CONNECT to {host} in HTTP ({error})")
         }
         Some(other) => format!("our CONNECT to {host} came to nothing ({other:?})"),
     }

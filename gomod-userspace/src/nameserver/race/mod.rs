@@ -9,8 +9,9 @@
 //! far. So we may ask the next one although the first is only slow, or a packet got lost. Then
 //!
 //! - what there is, is final, whoever says it: so it would be if the first one's silence went on;
-//! - that there is nothing is final once all servers listed before the one who says it have failed in this race, can't be
-//!   reached, or are known to be dead. Until then it is *held*: they are asked again, and it counts if they stay silent.
+//! - that there is nothing is final once all servers listed before the one who says it have failed in this race or can't be
+//!   reached. Until then it is *held*: they are asked again, and it counts if they stay silent; one that is known to be dead
+//!   for as long as its answers usually took.
 
 mod exchange;
 mod outcome;

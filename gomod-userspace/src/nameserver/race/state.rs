@@ -28,12 +28,6 @@ const LOSSY_FOR: Duration = Duration::from_millis(1500);
 /// The most questions for one answer.
 const MAX_QUESTIONS: u32 = 32;
 
-/// How long "there is none" is held for those listed before, at least: a company's server that asks others for a name
-/// that it does not have takes a few hundred milliseconds, and with the wait before it, a server that has just died costs
-/// well below a second.
-pub(super) const HELD_FOR: Duration = Duration::from_millis(500);
-/// And at least for so many times their patience, so that they are asked more than once in it however far they are.
-const HELD_PATIENCES: u32 = 2;
 /// The least time between two questions meanwhile, which are sent two at a time: to all that it is asked, a server that is
 /// near and loses three in ten packets each way stays silent less than once in a thousand times.
 const HELD_STEP: Duration = Duration::from_millis(100);
@@ -180,24 +174,17 @@ impl Race {
         asked
     }
 
-    /// Those whose word is waited for while "there is none" is held, each twice.
+    /// Those whose word is waited for while "there is none" is held.
     fn held_up_for(&self) -> Vec<usize> {
         let held_by = self.held.as_ref().map_or(0, |held| held.said.runner);
         self.unsettled_before(held_by)
-            .flat_map(|runner| {
-                let times = if self.runners[runner].loses_nothing() {
-                    1
-                } else {
-                    2
-                };
-                std::iter::repeat_n(runner, times)
-            })
+            .flat_map(|runner| std::iter::repeat_n(runner, self.runners[runner].is_asked_again()))
             .collect()
     }
 
     /// Those listed before that one of which something may still be heard.
     fn unsettled_before(&self, runner: usize) -> impl Iterator<Item = usize> {
-        (0..runner).filter(|before| !self.runners[*before].is_settled())
+        (0..runner).filter(|before| !self.runners[*before].is_done())
     }
 
     fn ask(&mut self, runner: usize) -> Ask {
@@ -220,8 +207,8 @@ impl Race {
             None => {
                 let held_for = self
                     .unsettled_before(said.runner)
-                    .map(|runner| self.runners[runner].server.patience() * HELD_PATIENCES)
-                    .fold(HELD_FOR, Duration::max);
+                    .map(|runner| self.runners[runner].is_heard_for())
+                    .fold(Duration::ZERO, Duration::max);
                 let until = Instant::now() + held_for;
                 self.held = Some(Held { said, until });
                 if self.waited_for.is_empty() {

@@ -10,7 +10,7 @@ use super::super::server::{Asker, Group, Server};
 use super::super::telling::Teller;
 use super::super::tests::server::{FakeServer, Received};
 use super::super::tests::{answer_wire, question};
-use super::state::HELD_FOR;
+use super::runner::HELD_FOR;
 use super::{Outcome, Standing, race};
 
 const NOERROR: u8 = 0;
@@ -183,12 +183,35 @@ async fn what_there_is_is_final_whoever_says_it() {
 #[tokio::test]
 async fn for_a_server_that_is_known_to_be_dead_nobody_waits() {
     let first = FakeServer::silent().await;
+    let second = FakeServer::new(saying(NOERROR)).await;
+    let group = listed(&[&first, &second]);
+    is_far(&group.servers[1]);
+    dies(&group.servers[0]).await;
+    assert_eq!(says(&asked(&group).await), found());
+    assert!(first.queries().is_empty());
+}
+
+#[tokio::test]
+async fn that_there_is_none_is_put_off_a_little_for_one_that_is_known_to_be_dead() {
+    let first = FakeServer::silent().await;
     let second = FakeServer::new(saying(NXDOMAIN)).await;
     let group = listed(&[&first, &second]);
     is_far(&group.servers[1]);
     dies(&group.servers[0]).await;
     assert_eq!(says(&asked(&group).await), none(Standing::Provisional));
-    assert!(first.queries().is_empty());
+    assert_eq!(first.queries().len(), 1);
+}
+
+/// A server that asks others for what it does not have is silent while it waits for them.
+#[tokio::test]
+async fn one_that_was_slow_for_other_names_still_has_its_say() {
+    let first = FakeServer::new(saying(NOERROR)).await;
+    let second = FakeServer::new(saying(NXDOMAIN)).await;
+    let group = listed(&[&first, &second]);
+    is_far(&group.servers[0]);
+    is_far(&group.servers[1]);
+    dies(&group.servers[0]).await;
+    assert_eq!(says(&asked(&group).await), found());
 }
 
 #[tokio::test]
