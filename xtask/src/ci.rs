@@ -12,10 +12,11 @@ const CARGO_DENY: &str = "0.20.2";
 
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("format", format),
     ("clippy", clippy),
     ("docs", docs),
+    ("fuzz targets", fuzz_targets),
     ("kernel object", kernel_object),
     ("kernel clippy", kernel_clippy),
     ("licences and sources", deny),
@@ -72,6 +73,17 @@ fn docs(workspace: &Workspace) -> Result<()> {
         cargo
             .args(["doc", "--workspace", "--no-deps", "--locked"])
             .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+/// That they compile: they are outside of the workspace, so that nothing else does it.
+fn fuzz_targets(workspace: &Workspace) -> Result<()> {
+    let mut cargo = workspace.cargo();
+    process::run(
+        cargo
+            .args(["check", "--locked", "--manifest-path"])
+            .arg(workspace.root.join("fuzz/Cargo.toml"))
+            .env("CARGO_TARGET_DIR", &workspace.target),
     )
 }
 
