@@ -454,6 +454,18 @@ impl Script {
             .traffic(cookie, |_, _| ())
     }
 
+    /// What the peer sends next gets lost, and what follows comes first.
+    pub(crate) fn loses(mut self, cookie: u64, bytes: u32) -> Self {
+        self.socket(cookie).received += bytes;
+        self
+    }
+
+    /// What is received next is what got lost.
+    pub(crate) fn again(mut self, cookie: u64, bytes: u32) -> Self {
+        self.socket(cookie).received -= bytes;
+        self
+    }
+
     /// A client that does not like the certificate.
     pub(crate) fn encrypted_alert(self, cookie: u64) -> Self {
         let mut alert = record(20, &[1]);

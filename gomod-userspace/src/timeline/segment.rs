@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each TCP segment tells of its connection.
 
+use gomod_ebpf_common::INGRESS_CAPTURE;
+
 use super::{
     Connection, Timeline,
     connection::StreamKind,
@@ -130,6 +132,13 @@ fn received(at: MonotonicNanos, packet: &Packet, connection: &mut Connection, so
         connection.rst_ttl.get_or_insert(packet.ttl);
         connection.rst_received.get_or_insert(at);
     }
+    // One that overtook what was sent before it closes nothing yet: the kernel's change of state tells when it does. Further
+    // on in a stream not every packet is reported.
+    let overtook =
+        |begin: u32| begin <= INGRESS_CAPTURE && u64::from(begin) > connection.bytes_received;
+    if flags.fin() && !packet.stream_offset.is_some_and(overtook) {
+        connection.fin_received.get_or_insert(at);
+    }
     if packet.payload_len > 0 {
         connection.first_in.get_or_insert(at);
         let end = u64::from(packet.stream_offset.unwrap_or(0)) + u64::from(packet.payload_len);
@@ -137,8 +146,5 @@ fn received(at: MonotonicNanos, packet: &Packet, connection: &mut Connection, so
         if socket.first_request.is_some() {
             connection.first_byte.get_or_insert(at);
         }
-    }
-    if flags.fin() {
-        connection.fin_received.get_or_insert(at);
     }
 }

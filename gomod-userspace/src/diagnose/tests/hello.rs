@@ -104,6 +104,22 @@ fn a_handshake_that_stops_half_way_times_out_in_its_stage() {
     assert_eq!((stall.stage, stall.began), (Stage::Handshake, moment(3.0)));
 }
 
+/// The FIN of a server that sends an alert and closes may overtake the alert.
+#[test]
+fn a_close_counts_when_all_before_it_has_come() {
+    const ALERT: u32 = 7;
+    let script = open()
+        .send(10, client_hello())
+        .at(3.0)
+        .loses(10, ALERT)
+        .fin(10)
+        .at(250.0)
+        .again(10, ALERT)
+        .plain_alert(10, 40)
+        .state(10, TcpState::Established, TcpState::CloseWait);
+    only(&script, 5000.0, Verdict::HelloAlert);
+}
+
 #[test]
 fn a_server_that_closes_or_alerts_is_named() {
     only(
