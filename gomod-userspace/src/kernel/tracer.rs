@@ -58,6 +58,8 @@ pub struct Tracer {
     tick: Interval,
     redirect: Option<(Redirector, Heartbeat, NearEnds)>,
     names: Option<(NameRedirector, Heartbeat)>,
+    /// Records as they were read; empty but for its room, which a batch need not ask for anew.
+    raw: Vec<Event>,
     /// The last batch was full: there may be more to read, without a wait.
     behind: bool,
     /// Passes on what the kernel programs have logged.
@@ -102,6 +104,7 @@ impl Tracer {
             tick,
             redirect,
             names,
+            raw: Vec::new(),
             behind: false,
             flush_log,
         })
@@ -177,15 +180,17 @@ impl Tracer {
 
     /// Reads a batch, completes it and puts it in order of time. True if there may be more.
     fn take(&mut self, events: &mut Vec<Event>) -> bool {
-        let mut raw = Vec::new();
+        let mut raw = std::mem::take(&mut self.raw);
         let more = self.ring.drain(&mut raw, BATCH);
         // Per CPU the order is right; between CPUs a record may have been reserved earlier but stamped later.
         raw.sort_by_key(|event| event.at);
-        for event in raw {
+        events.reserve(raw.len());
+        for event in raw.drain(..) {
             if let Some(event) = self.complete(event, events) {
                 events.push(event);
             }
         }
+        self.raw = raw;
         more
     }
 

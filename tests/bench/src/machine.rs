@@ -12,14 +12,15 @@ pub(crate) struct Machine {
     cores: usize,
     memory_mib: u64,
     kernel: String,
-    go: String,
+    /// The Go version that is used, if it matters.
+    go: Option<String>,
     /// Load averages of 1, 5 and 15 minutes when the measurement began.
     load: String,
 }
 
 impl Machine {
-    /// This one, with the Go version that is used.
-    pub(crate) fn describe(go: &str) -> Self {
+    /// This one, with the Go version that is used, if it matters.
+    pub(crate) fn describe(go: Option<&str>) -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         Self {
             processor: field(&read("/proc/cpuinfo"), "model name")
@@ -34,7 +35,7 @@ impl Machine {
                 .release()
                 .to_string_lossy()
                 .into_owned(),
-            go: go.to_owned(),
+            go: go.map(str::to_owned),
             load: read("/proc/loadavg")
                 .split(' ')
                 .take(3)
@@ -46,12 +47,14 @@ impl Machine {
     /// One line.
     pub(crate) fn line(&self) -> String {
         format!(
-            "{} cores of {}, {:.1} GiB, Linux {}, Go {}; load before: {}",
+            "{} cores of {}, {:.1} GiB, Linux {}{}; load before: {}",
             self.cores,
             self.processor,
             self.memory_mib as f64 / 1024.0,
             self.kernel,
-            self.go,
+            self.go
+                .as_ref()
+                .map_or_else(String::new, |go| format!(", Go {go}")),
             self.load
         )
     }

@@ -141,12 +141,7 @@ pub(crate) fn measure(options: &Options) -> Result<bool> {
     let lossy = tools
         .map(|tools| lossy::measure(&tools, options.downloads, options.loss))
         .transpose()?;
-    print(
-        options,
-        &Machine::describe("none"),
-        &figures,
-        lossy.as_ref(),
-    )?;
+    print(options, &Machine::describe(None), &figures, lossy.as_ref())?;
     Ok(figures.iter().all(|figure| figure.passes() != Some(false))
         && lossy.is_none_or(|lossy| lossy.passes()))
 }

@@ -82,7 +82,7 @@ pub(crate) fn measure(options: &Options) -> Result<bool> {
     }
     let agent = Agent::find(options.agent.as_deref())?;
     let toolchain = toolchain::find(&options.go)?;
-    let machine = Machine::describe(&toolchain.version);
+    let machine = Machine::describe(Some(&toolchain.version));
     let modules = Modules {
         count: options.modules,
         average_bytes: options.module_bytes,

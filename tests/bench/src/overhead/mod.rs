@@ -95,7 +95,7 @@ pub(crate) fn measure(options: &Options) -> Result<bool> {
     }
     let agent = Agent::find(options.agent.as_deref())?;
     let toolchain = toolchain::find(&options.go)?;
-    let machine = Machine::describe(&toolchain.version);
+    let machine = Machine::describe(Some(&toolchain.version));
     let reports = tempfile::tempdir().context("cannot make a temporary directory")?;
     let pairs = usize::from(options.pairs);
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
