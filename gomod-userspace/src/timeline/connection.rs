@@ -241,9 +241,10 @@ impl Connection {
         self.ended = match (self.established, self.errno) {
             (None, Some(ETIMEDOUT)) => Ended::ConnectTimeout,
             (None, Some(ECONNREFUSED)) => Ended::Refused,
+            // A socket that is given up before it is connected has this error from its own kernel (`tcp_disconnect`).
+            (None, Some(ECONNRESET) | None) if self.rst_received.is_some() => Ended::Refused,
+            (None, Some(ECONNRESET) | None) => Ended::Abandoned,
             (None, Some(_)) => Ended::Unreachable,
-            (None, None) if self.rst_received.is_some() => Ended::Refused,
-            (None, None) => Ended::Abandoned,
             (Some(_), _) if self.reset_by_peer().is_some() => Ended::RstReceived,
             (Some(_), _) if self.reset_sent => Ended::RstSent,
             (Some(_), Some(ECONNRESET)) if self.close_sent.is_none() => Ended::RstReceived,

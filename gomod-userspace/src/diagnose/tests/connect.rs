@@ -70,6 +70,19 @@ fn a_refused_connection_counts_once_however_often_tried() {
     assert_eq!(stall.ended, Some(moment(10.0)));
 }
 
+/// The kernel says ECONNRESET, not ECONNREFUSED, where the socket was given up at the same moment.
+#[test]
+fn a_reset_answer_to_the_syn_is_a_refusal_whatever_the_error() {
+    let script = Script::new()
+        .connect(10, PROXY)
+        .syn(10)
+        .at(100.0)
+        .rst(10, 57)
+        .state(10, TcpState::SynSent, TcpState::Close)
+        .tcp_error(10, 104);
+    only(&script, 5000.0, Verdict::ConnectRefused);
+}
+
 #[test]
 fn no_route_is_unreachable_unless_the_other_family_has_one() {
     let script = Script::new().connect(10, PROXY).connect_failed(10, 101);
