@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A runtime beside the one that a run itself is on.
 
-use std::{ops::Deref, sync::mpsc, thread, time::Duration};
+use std::{
+    ops::Deref,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use tokio::runtime::{Handle, Runtime};
 
@@ -19,25 +23,14 @@ pub(super) struct Background {
 impl Background {
     /// Ends it: what is under way has been let go when this returns.
     pub(super) fn end(mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // On a thread of its own, as the run's own is on a runtime, which must not be waited on.
-            let (hand, taken) = mpsc::sync_channel(1);
-            let ending = thread::Builder::new()
-                .name("end".to_owned())
-                .spawn(move || {
-                    taken
-                        .recv()
-                        .map(|runtime: Runtime| runtime.shutdown_timeout(END))
-                });
-            match ending {
-                Ok(thread) => {
-                    let _ = hand.send(runtime);
-                    let _ = thread.join();
-                }
-                // No more threads are to be had.
-                Err(_) => runtime.shutdown_background(),
+        // On a thread of its own, as the run's own is on a runtime, which must not be waited on. Where no thread is to be had,
+        // it is dropped.
+        let ending = thread::Builder::new().spawn(move || {
+            if let Some(runtime) = self.runtime.take() {
+                runtime.shutdown_timeout(END);
             }
-        }
+        });
+        let _ = ending.map(JoinHandle::join);
     }
 }
 

@@ -201,9 +201,12 @@ impl Carriage {
 }
 
 /// Ends the accelerator; returns what happened last. It has a runtime of its own, which can't be waited for on this one.
+/// Where no thread is to be had for that, it is dropped.
 fn finish(acceleration: Acceleration) -> Vec<Event> {
-    thread::spawn(move || acceleration.finish())
-        .join()
+    let ending = thread::Builder::new().spawn(move || acceleration.finish());
+    ending
+        .ok()
+        .and_then(|thread| thread.join().ok())
         .unwrap_or_default()
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::server::FakeServer;
+use super::server::{FakeServer, Received};
 use super::{Running, answer_wire, ask_for, query, read};
 use crate::nameserver::answer::Worth;
 use crate::nameserver::told::{AnswerSource, ExchangeOutcome};
@@ -82,16 +82,28 @@ async fn an_answer_that_nobody_gave_is_not_given() {
     );
 }
 
-#[tokio::test]
-async fn while_all_are_silent_an_expired_answer_is_given_and_then_renewed() {
+/// A server that says this as long as the flag is not set.
+async fn until_silenced(
+    says: impl Fn(&Received<'_>) -> Vec<u8> + Send + Sync + 'static,
+) -> (FakeServer, Arc<AtomicBool>) {
     let silent = Arc::new(AtomicBool::new(false));
     let heeded = Arc::clone(&silent);
     let server = FakeServer::new(move |received| {
         if heeded.load(Ordering::Relaxed) {
-            return Vec::new();
+            Vec::new()
+        } else {
+            vec![says(received)]
         }
+    })
+    .await;
+    (server, silent)
+}
+
+#[tokio::test]
+async fn while_all_are_silent_an_expired_answer_is_given_and_then_renewed() {
+    let (server, silent) = until_silenced(|received| {
         let addresses = 1 + u8::from(received.before > 0);
-        vec![answer_wire(received.query, 0, 1, addresses)]
+        answer_wire(received.query, 0, 1, addresses)
     })
     .await;
     let mut stub = Running::before(&[&server]);
@@ -118,15 +130,7 @@ async fn while_all_are_silent_an_expired_answer_is_given_and_then_renewed() {
 /// The second of two servers does not know what the first one does, and the first falls silent.
 #[tokio::test]
 async fn an_expired_answer_is_better_than_that_there_is_none_by_a_lower_server() {
-    let silent = Arc::new(AtomicBool::new(false));
-    let heeded = Arc::clone(&silent);
-    let first = FakeServer::new(move |received| {
-        if heeded.load(Ordering::Relaxed) {
-            return Vec::new();
-        }
-        vec![answer_wire(received.query, 0, 1, 1)]
-    })
-    .await;
+    let (first, silent) = until_silenced(|received| answer_wire(received.query, 0, 1, 1)).await;
     let second = FakeServer::new(|received| vec![answer_wire(received.query, 3, 60, 0)]).await;
     let mut stub = Running::before(&[&first, &second]);
     let asked = query("module.corp.example", A, 1, true);
