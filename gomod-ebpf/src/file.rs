@@ -6,49 +6,44 @@
 //! them modules have no names.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, generated::bpf_probe_read_user_str},
+    helpers::generated::bpf_probe_read_user_str,
     macros::{map, tracepoint},
-    maps::{HashMap, LruHashMap},
+    maps::LruHashMap,
     programs::TracePointContext,
 };
 use gomod_ebpf_common::{FileOperation, FileRecord, PATH_BYTES, RecordKind};
 
 use crate::{
+    cache_name::{Kind, Name},
     process::string_length,
     ring::{self, Wake},
     scope,
-    syscall::{argument, result},
+    syscall::{self, Calls, argument, no_calls, result},
 };
 
-/// An `openat` under way.
-#[derive(Clone, Copy)]
-struct Opening {
-    path: u64,
-    flags: u64,
-}
-
-/// `openat` calls under way, by thread. A thread that is killed in one passes its exit all the same, so that no entry stays.
+/// `openat` calls under way.
 #[map]
-static OPENING: HashMap<u64, Opening> = HashMap::with_max_entries(4_096, 0);
+static OPENING: Calls = no_calls();
 
-/// New names (addresses of them) in `renameat` calls under way, by thread.
+/// `renameat` calls under way, with their new names.
 #[map]
-static RENAMING: HashMap<u64, u64> = HashMap::with_max_entries(4_096, 0);
+static RENAMING: Calls = no_calls();
 
-/// Processes of which the build cache is known, by id.
+/// Module files that a process has looked for in vain and not completed, by process and [`Name::hash`]. What is found
+/// after all is told of these alone: the rest is most of what `go` opens.
 #[map]
-static BUILDING: LruHashMap<u32, u8> = LruHashMap::with_max_entries(4_096, 0);
+static SOUGHT: LruHashMap<(u64, u64), u8> = LruHashMap::with_max_entries(16_384, 0);
+
+/// How many files of its caches each process was told to have found, by process and [`Cache`].
+#[map]
+static FOUND: LruHashMap<(u32, u32), u32> = LruHashMap::with_max_entries(4_096, 0);
 
 /// Remembers the arguments of an `openat`.
 #[tracepoint]
 pub fn openat_enter(ctx: TracePointContext) -> u32 {
     let flags = argument::<2>(&ctx);
     if is_of_interest(flags) && scope::is_traced() {
-        let opening = Opening {
-            path: argument::<1>(&ctx),
-            flags,
-        };
-        ring::or_lost(OPENING.insert(bpf_get_current_pid_tgid(), opening, 0));
+        syscall::begin(&OPENING, argument::<1>(&ctx), flags);
     }
     0
 }
@@ -72,33 +67,25 @@ fn is_of_interest(flags: u64) -> bool {
     )
 }
 
-/// Reports an `openat` of a file of the module cache with its result: a file that is not there is one that
-/// `go` will fetch.
+/// Reports an `openat` of a file of the caches with its result: a file that is not there is one that `go` will fetch.
 #[tracepoint]
 pub fn openat_exit(ctx: TracePointContext) -> u32 {
-    let _ = try_openat_exit(&ctx);
+    if let Some(call) = syscall::end(&OPENING) {
+        report(
+            FileOperation::Open,
+            call.path,
+            result(&ctx) as i32,
+            call.flags as u32,
+        );
+    }
     0
-}
-
-fn try_openat_exit(ctx: &TracePointContext) -> Option<()> {
-    let thread = bpf_get_current_pid_tgid();
-    // SAFETY: the value is copied out at once.
-    let opening = *unsafe { OPENING.get(thread) }?;
-    let _ = OPENING.remove(thread);
-    report_path(
-        FileOperation::Open,
-        opening.path,
-        result(ctx) as i32,
-        opening.flags as u32,
-    )
 }
 
 /// Remembers the new name of a file that is being renamed.
 #[tracepoint]
 pub fn renameat_enter(ctx: TracePointContext) -> u32 {
     if scope::is_traced() {
-        let path = argument::<3>(&ctx);
-        ring::or_lost(RENAMING.insert(bpf_get_current_pid_tgid(), path, 0));
+        syscall::begin(&RENAMING, argument::<3>(&ctx), 0);
     }
     0
 }
@@ -106,37 +93,32 @@ pub fn renameat_enter(ctx: TracePointContext) -> u32 {
 /// Reports the new name of a file that was renamed: `go` completes a file of the cache by renaming it.
 #[tracepoint]
 pub fn renameat_exit(ctx: TracePointContext) -> u32 {
-    let _ = try_renameat_exit(&ctx);
-    0
-}
-
-fn try_renameat_exit(ctx: &TracePointContext) -> Option<()> {
-    let thread = bpf_get_current_pid_tgid();
-    // SAFETY: the value is copied out at once.
-    let path = *unsafe { RENAMING.get(thread) }?;
-    let _ = RENAMING.remove(thread);
-    if result(ctx) != 0 {
-        return None;
+    if let Some(call) = syscall::end(&RENAMING)
+        && result(&ctx) == 0
+    {
+        report(FileOperation::Rename, call.path, 0, 0);
     }
-    report_path(FileOperation::Rename, path, 0, 0)
+    0
 }
 
 /// Reports a removed file: `go` removes what it could not complete.
 #[tracepoint]
 pub fn unlinkat_enter(ctx: TracePointContext) -> u32 {
     if scope::is_traced() {
-        let _ = report_path(FileOperation::Unlink, argument::<1>(&ctx), 0, 0);
+        report(FileOperation::Unlink, argument::<1>(&ctx), 0, 0);
     }
     0
 }
 
 #[inline(always)]
-fn report_path(operation: FileOperation, path: u64, result: i32, flags: u32) -> Option<()> {
-    let mut entry = ring::reserve::<FileRecord>()?;
+fn report(operation: FileOperation, path: u64, result: i32, flags: u32) {
+    let Some(mut entry) = ring::reserve::<FileRecord>() else {
+        return;
+    };
     let record = entry.as_mut_ptr();
     // SAFETY: `record` points at reserved memory of its size; every field is written before it is submitted, and
     // the agent reads only `path_len` bytes of the path.
-    let wanted = unsafe {
+    let name = unsafe {
         (*record).header = ring::header(RecordKind::File, scope::current_pid());
         (*record).tid = scope::current_tid();
         (*record).operation = operation as u32;
@@ -150,59 +132,61 @@ fn report_path(operation: FileOperation, path: u64, result: i32, flags: u32) -> 
         );
         let length = string_length(read);
         (*record).path_len = length;
-        length >= 5 && length < PATH_BYTES as u32 && {
-            let path = (&raw const (*record).path).cast::<u8>();
-            let at = |back: u32| *path.add(((length - back) as usize) & (PATH_BYTES - 1));
-            let tail = [at(5), at(4), at(3), at(2), at(1)];
-            is_of_module_cache(tail)
-                || (is_of_build_cache(tail) && length > BUILD_CACHE_NAME && is_first_of_process())
-        }
+        Name::new(&raw const (*record).path, length)
     };
-    if wanted {
+    if is_wanted(operation, result, flags, name) {
         ring::submit(entry, Wake::Later);
-        Some(())
     } else {
         ring::discard(entry);
-        None
     }
 }
 
-/// Length of a build cache's file name: 64 hexadecimal digits, `-a` or `-d`.
-const BUILD_CACHE_NAME: u32 = 66;
-
-/// True for the endings of an action (`-a`) or of an output (`-d`) of Go's build cache (`fileName` of
-/// cmd/go/internal/cache).
+/// True for what changes which files are fetched, or says where a cache is.
 #[inline(always)]
-fn is_of_build_cache(tail: [u8; 5]) -> bool {
-    matches!(
-        tail,
-        [
-            b'0'..=b'9' | b'a'..=b'f',
-            b'0'..=b'9' | b'a'..=b'f',
-            b'0'..=b'9' | b'a'..=b'f',
-            b'-',
-            b'a' | b'd',
-        ]
-    )
+fn is_wanted(operation: FileOperation, result: i32, flags: u32, name: Name) -> bool {
+    const ENOENT: i32 = 2;
+    const O_CREAT: u32 = 0o100;
+    let pid = scope::current_pid();
+    match (name.kind(), operation) {
+        (None, _) => false,
+        (Some(Kind::Module), FileOperation::Open) => {
+            let sought = (pid.into(), name.hash());
+            if result == -ENOENT {
+                let _ = SOUGHT.insert(sought, 1, 0);
+                return true;
+            }
+            SOUGHT.remove(sought).is_ok() || is_among_first(pid, Cache::Modules)
+        }
+        (Some(Kind::Module), FileOperation::Rename) => {
+            let _ = SOUGHT.remove((pid.into(), name.hash()));
+            true
+        }
+        // `.info` and `.mod` are written when they have come whole; only a zip is written as it comes.
+        (Some(Kind::Temporary), FileOperation::Open) => {
+            result >= 0 && (flags & O_CREAT == 0 || name.is_temporary_zip())
+        }
+        (Some(Kind::Build), _) => is_among_first(pid, Cache::Build),
+        (Some(Kind::Module | Kind::Temporary), _) => true,
+    }
 }
 
-/// A build opens thousands of these files: one tells where they are.
-#[inline(always)]
-fn is_first_of_process() -> bool {
-    const BPF_NOEXIST: u64 = 1;
-    BUILDING
-        .insert(scope::current_pid(), 1, BPF_NOEXIST)
-        .is_ok()
+/// A cache that is found by a file of it.
+#[derive(Clone, Copy)]
+enum Cache {
+    Modules = 0,
+    Build = 1,
 }
 
-/// True for the endings of `.info`, `.mod`, `.zip` and `.tmp`. Go's sources (`cmd/go/internal/modfetch`) name them all.
+/// A build opens thousands of files of its caches: the first few tell where they are. Compilers open the build cache alone,
+/// but there are many of them; of modules, the first may lie elsewhere (`-modfile`).
 #[inline(always)]
-fn is_of_module_cache(tail: [u8; 5]) -> bool {
-    matches!(
-        tail,
-        [b'.', b'i', b'n', b'f', b'o']
-            | [_, b'.', b'm', b'o', b'd']
-            | [_, b'.', b'z', b'i', b'p']
-            | [_, b'.', b't', b'm', b'p']
-    )
+fn is_among_first(pid: u32, cache: Cache) -> bool {
+    let few = match cache {
+        Cache::Modules => 4,
+        Cache::Build => 1,
+    };
+    let key = (pid, cache as u32);
+    // SAFETY: the value is copied out at once.
+    let known = unsafe { FOUND.get(key) }.copied().unwrap_or(0);
+    known < few && FOUND.insert(key, known + 1, 0).is_ok()
 }

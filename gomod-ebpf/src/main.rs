@@ -8,6 +8,7 @@
 #![no_std]
 #![no_main]
 
+mod cache_name;
 mod file;
 mod flow;
 mod heartbeat;

@@ -89,8 +89,9 @@ pub fn or_lost(kept: Result<(), i32>) {
     }
 }
 
+/// Counts an event as lost.
 #[inline(always)]
-fn count_lost() {
+pub fn count_lost() {
     if let Some(count) = LOST.get_ptr_mut(0) {
         // SAFETY: a per-CPU slot; an interrupting program may make this miss a count, never corrupt it.
         unsafe { *count += 1 };
