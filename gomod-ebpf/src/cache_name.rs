@@ -115,8 +115,8 @@ impl Name {
     }
 }
 
-/// Length of the shortest name that is looked at: those of caches are far longer.
-const SHORTEST: u32 = 16;
+/// Length of the shortest name that is looked at; those of caches are longer.
+const SHORTEST: u32 = 8;
 
 /// Length of a build cache's file name: 64 hexadecimal digits, `-a` or `-d` (`fileName` of cmd/go/internal/cache).
 const BUILD_CACHE_NAME: u32 = 66;

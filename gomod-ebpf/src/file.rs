@@ -6,7 +6,7 @@
 //! them modules have no names.
 
 use aya_ebpf::{
-    helpers::generated::bpf_probe_read_user_str,
+    helpers::{bpf_ktime_get_ns, generated::bpf_probe_read_user_str},
     macros::{map, tracepoint},
     maps::LruHashMap,
     programs::TracePointContext,
@@ -29,14 +29,14 @@ static OPENING: Calls = no_calls();
 #[map]
 static RENAMING: Calls = no_calls();
 
-/// Module files that a process has looked for in vain and not completed, by process and [`Name::hash`]. What is found
-/// after all is told of these alone: the rest is most of what `go` opens.
+/// When that was told last of the module files that a process has looked for in vain and not completed, by process and
+/// [`Name::hash`]. What is found after all is told of these alone: the rest is most of what `go` opens. Small, as it's looked at for each of those.
 #[map]
-static SOUGHT: LruHashMap<(u64, u64), u8> = LruHashMap::with_max_entries(16_384, 0);
+static SOUGHT: LruHashMap<(u64, u64), u64> = LruHashMap::with_max_entries(4_096, 0);
 
 /// How many files of its caches each process was told to have found, by process and [`Cache`].
 #[map]
-static FOUND: LruHashMap<(u32, u32), u32> = LruHashMap::with_max_entries(4_096, 0);
+static FOUND: LruHashMap<(u32, u32), u32> = LruHashMap::with_max_entries(1_024, 0);
 
 /// Remembers the arguments of an `openat`.
 #[tracepoint]
@@ -146,28 +146,48 @@ fn report(operation: FileOperation, path: u64, result: i32, flags: u32) {
 fn is_wanted(operation: FileOperation, result: i32, flags: u32, name: Name) -> bool {
     const ENOENT: i32 = 2;
     const O_CREAT: u32 = 0o100;
-    let pid = scope::current_pid();
     match (name.kind(), operation) {
         (None, _) => false,
+        (Some(Kind::Module), FileOperation::Open) if result == -ENOENT => is_newly_sought(name),
         (Some(Kind::Module), FileOperation::Open) => {
-            let sought = (pid.into(), name.hash());
-            if result == -ENOENT {
-                let _ = SOUGHT.insert(sought, 1, 0);
-                return true;
-            }
-            SOUGHT.remove(sought).is_ok() || is_among_first(pid, Cache::Modules)
+            was_sought(name) || is_among_first(Cache::Modules)
         }
         (Some(Kind::Module), FileOperation::Rename) => {
-            let _ = SOUGHT.remove((pid.into(), name.hash()));
+            was_sought(name);
             true
         }
         // `.info` and `.mod` are written when they have come whole; only a zip is written as it comes.
         (Some(Kind::Temporary), FileOperation::Open) => {
             result >= 0 && (flags & O_CREAT == 0 || name.is_temporary_zip())
         }
-        (Some(Kind::Build), _) => is_among_first(pid, Cache::Build),
+        (Some(Kind::Build), _) => is_among_first(Cache::Build),
         (Some(Kind::Module | Kind::Temporary), _) => true,
     }
+}
+
+/// `go` looks for a file once more when it has taken its lock, and that need not be told. Much later it may be another
+/// process with the same number.
+#[inline(always)]
+fn is_newly_sought(name: Name) -> bool {
+    const AGAIN_NS: u64 = 1_000_000_000;
+    let key = (scope::current_pid().into(), name.hash());
+    // SAFETY: plain helper call without pointers.
+    let now = unsafe { bpf_ktime_get_ns() };
+    // SAFETY: the value is copied out at once.
+    let told = unsafe { SOUGHT.get(key) }.copied();
+    if told.is_some_and(|told| now.wrapping_sub(told) < AGAIN_NS) {
+        return false;
+    }
+    let _ = SOUGHT.insert(key, now, 0);
+    true
+}
+
+/// True for a file that was looked for in vain, which ends here.
+#[inline(always)]
+fn was_sought(name: Name) -> bool {
+    let key = (scope::current_pid().into(), name.hash());
+    // SAFETY: the value is not looked at.
+    unsafe { SOUGHT.get(key) }.is_some() && SOUGHT.remove(key).is_ok()
 }
 
 /// A cache that is found by a file of it.
@@ -180,12 +200,12 @@ enum Cache {
 /// A build opens thousands of files of its caches: the first few tell where they are. Compilers open the build cache alone,
 /// but there are many of them; of modules, the first may lie elsewhere (`-modfile`).
 #[inline(always)]
-fn is_among_first(pid: u32, cache: Cache) -> bool {
+fn is_among_first(cache: Cache) -> bool {
     let few = match cache {
         Cache::Modules => 4,
         Cache::Build => 1,
     };
-    let key = (pid, cache as u32);
+    let key = (scope::current_pid(), cache as u32);
     // SAFETY: the value is copied out at once.
     let known = unsafe { FOUND.get(key) }.copied().unwrap_or(0);
     known < few && FOUND.insert(key, known + 1, 0).is_ok()

@@ -179,8 +179,9 @@ fn link() {
         resolved.to_str().unwrap()
     );
 
-    // `go` removes the link, and nothing behind it.
-    fs::create_dir_all(project.module_cache()).unwrap();
+    // `go` removes the link, and nothing behind it. It must have something to do meanwhile, or it may end before it is
+    // looked at.
+    project.clear_module_cache().unwrap();
     let modules = Caches {
         build: project.module_cache(),
         modules: link.clone(),

@@ -2,11 +2,13 @@
 //! The kernel object that ships, in this machine's kernel.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use gomod_trace::kernel::events::{Event, EventKind, TcpMoment};
+use gomod_trace::kernel::events::{Event, EventKind, FileOperation, TcpMoment};
 use gomod_trace::kernel::{Options, Tracer};
 use gomod_trace::launch::{Cgroup, Hierarchy};
 use libtest_mimic::Trial;
@@ -28,6 +30,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             [Need::Tracing],
             many_connections,
         ),
+        trial(
+            "kernel_programs::of_found_files_those_that_were_sought_are_told",
+            [Need::Tracing],
+            found_files,
+        ),
     ]
 }
 
@@ -48,25 +55,41 @@ fn all_are_attached() {
     in_a_cgroup(async |_, tracer| assert_eq!(tracer.missing(), []));
 }
 
+/// What is told while a program runs in the cgroup, to its end.
+async fn events_of(
+    cgroup: &Cgroup,
+    tracer: &mut Tracer,
+    scratch: &Scratch,
+    program: impl IntoIterator<Item: AsRef<OsStr>>,
+) -> Vec<Event> {
+    // A shell joins, and becomes the program: its sockets are made in the cgroup.
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "echo $$ >\"$0\"/cgroup.procs && exec \"$@\""])
+        .arg(cgroup.path())
+        .args(program);
+    let mut program = Running::start(shell, scratch, "program");
+    let began = Instant::now();
+    let mut events: Vec<Event> = Vec::new();
+    while program.ended().is_none() {
+        assert!(began.elapsed() < PATIENCE, "the program hangs");
+        events.extend(tracer.next().await.unwrap());
+    }
+    events.extend(tracer.finish().unwrap());
+    assert!(program.wait().success(), "{}", program.stderr());
+    for event in &events {
+        if let EventKind::Lost { count } = event.kind {
+            panic!("{count} events were lost");
+        }
+    }
+    events
+}
+
 fn many_connections() {
     in_a_cgroup(async |cgroup, tracer| {
         let scratch = Scratch::new("kernel_programs::many_connections");
-        // A shell joins, and becomes the program: its sockets are made in the cgroup.
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", "echo $$ >\"$0\"/cgroup.procs && exec \"$@\""])
-            .arg(cgroup.path())
-            .args(helper::to_ourselves(CONNECTIONS));
-        let mut program = Running::start(shell, &scratch, "connections");
-        let began = Instant::now();
-        let mut events: Vec<Event> = Vec::new();
-        while program.ended().is_none() {
-            assert!(began.elapsed() < PATIENCE, "the program hangs");
-            events.extend(tracer.next().await.unwrap());
-        }
-        events.extend(tracer.finish().unwrap());
-        assert!(program.wait().success(), "{}", program.stderr());
-
+        let connections = helper::to_ourselves(CONNECTIONS);
+        let events = events_of(cgroup, tracer, &scratch, connections).await;
         let mut connects = HashSet::new();
         let mut established = HashSet::new();
         for event in &events {
@@ -77,7 +100,6 @@ fn many_connections() {
                 EventKind::Tcp(tcp) if tcp.moment == TcpMoment::Established => {
                     established.insert(tcp.cookie);
                 }
-                EventKind::Lost { count } => panic!("{count} events were lost"),
                 _ => {}
             }
         }
@@ -85,4 +107,60 @@ fn many_connections() {
         // Of those that accepted them, in the same cgroup, the kernel tells too.
         assert_eq!(connects.difference(&established).count(), 0);
     });
+}
+
+/// Opens files with the shell's own hands, so that all is done by one process: names in vain, then one of them that another
+/// process has completed, twice; then, many times, one that was there all along, and a `go.mod`.
+const LOOKING: &str = r#"
+    look() { true <"$1" 2>/dev/null; }
+    cd "$0"
+    look v1.2.3-some.mod
+    look v1.2.3-some.info
+    sh -c 'echo >v1.2.3-some.mod'
+    look v1.2.3-some.mod
+    for again in 1 2 3 4 5 6 7 8; do
+        look v1.2.3-other.zip
+        look extracted-module/go.mod
+    done
+    look v1.2.3-some.mod
+    true
+"#;
+
+fn found_files() {
+    in_a_cgroup(async |cgroup, tracer| {
+        let scratch = Scratch::new("kernel_programs::found_files");
+        let directory = scratch.path();
+        std::fs::create_dir(directory.join("extracted-module")).unwrap();
+        for name in ["v1.2.3-other.zip", "extracted-module/go.mod"] {
+            std::fs::write(directory.join(name), "").unwrap();
+        }
+        let program = [
+            "sh".as_ref(),
+            "-c".as_ref(),
+            LOOKING.as_ref(),
+            directory.as_os_str(),
+        ];
+        let events = events_of(cgroup, tracer, &scratch, program).await;
+        let told: Vec<(&str, bool)> = events
+            .iter()
+            .filter_map(|event| match &event.kind {
+                EventKind::File(file) if file.operation == FileOperation::Open => {
+                    Some((name(&file.path), file.result >= 0))
+                }
+                _ => None,
+            })
+            .collect();
+        let mut expected = vec![
+            ("v1.2.3-some.mod", false),
+            ("v1.2.3-some.info", false),
+            ("v1.2.3-some.mod", true),
+        ];
+        // A few of the rest say where the cache is.
+        expected.extend([("v1.2.3-other.zip", true); 4]);
+        assert_eq!(told, expected);
+    });
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::{OsStr, OsString},
     fs,
     os::unix::ffi::OsStrExt as _,
     path::{Component, Path, PathBuf},
@@ -15,12 +16,13 @@ use super::events::{Event, EventKind, File, FileOperation, MonotonicNanos, Pid};
 
 #[derive(Debug, Default)]
 pub(super) struct ModuleFiles {
-    /// Temporary files being written, by their final names.
-    writing: HashMap<(Pid, PathBuf), Writing>,
+    /// Temporary files that each process writes, by their final names. As bytes: they are clean, and paths would be taken
+    /// to pieces for each comparison.
+    writing: HashMap<Pid, HashMap<OsString, Writing>>,
     /// Final names whose size is still to be looked at.
     renamed: Vec<(Pid, PathBuf)>,
-    /// When such sizes were looked at last.
-    settled: MonotonicNanos,
+    /// When such sizes were looked at last, or the first sample taken.
+    settled: Option<MonotonicNanos>,
 }
 
 /// Sizes of complete files are looked at this often: they change nothing any more, and a file may be complete every
@@ -45,22 +47,24 @@ impl ModuleFiles {
                 if file.result >= 0
                     && writes
                     && let Some(name) = final_name(&file.path)
-                    && matches!(extension(name), Some("info" | "mod" | "zip"))
+                    && is_module_file(name)
                 {
                     let path = file.path.clone();
                     self.writing
-                        .insert((pid, name.to_owned()), Writing { path, bytes: 0 });
+                        .entry(pid)
+                        .or_default()
+                        .insert(name.into(), Writing { path, bytes: 0 });
                 }
             }
             FileOperation::Rename => {
-                if matches!(extension(&file.path), Some("info" | "mod" | "zip")) {
-                    self.writing.remove(&(pid, file.path.clone()));
+                if is_module_file(&file.path) {
+                    self.written(pid, file.path.as_os_str());
                     self.renamed.push((pid, file.path.clone()));
                 }
             }
             FileOperation::Unlink => {
                 if let Some(name) = final_name(&file.path) {
-                    self.writing.remove(&(pid, name.to_owned()));
+                    self.written(pid, name.as_os_str());
                 }
             }
             FileOperation::LockWait | FileOperation::LockDone => {}
@@ -68,15 +72,21 @@ impl ModuleFiles {
         file
     }
 
+    fn written(&mut self, pid: Pid, name: &OsStr) {
+        if let Some(files) = self.writing.get_mut(&pid) {
+            files.remove(name);
+        }
+    }
+
     /// Forgets a process that has ended, after a last look at the sizes of its files.
     pub(super) fn forget(&mut self, at: MonotonicNanos, pid: Pid, events: &mut Vec<Event>) {
-        self.writing.retain(|(owner, _), _| *owner != pid);
+        self.writing.remove(&pid);
         self.settle(at, events);
     }
 
     /// Looks at the sizes of the files that got their final name since the last time.
     pub(super) fn settle(&mut self, now: MonotonicNanos, events: &mut Vec<Event>) {
-        self.settled = now;
+        self.settled = Some(now);
         for (pid, path) in self.renamed.drain(..) {
             // One that is gone already had no size worth telling.
             if let Ok(metadata) = fs::metadata(&path) {
@@ -87,24 +97,29 @@ impl ModuleFiles {
 
     /// Looks at the sizes of the files being written, and now and then of those that are complete.
     pub(super) fn sample(&mut self, now: MonotonicNanos, events: &mut Vec<Event>) {
-        if now.since(self.settled) >= SETTLE {
+        if now.since(*self.settled.get_or_insert(now)) >= SETTLE {
             self.settle(now, events);
         }
-        self.writing.retain(|(pid, _), Writing { path, bytes }| {
-            let Ok(metadata) = fs::metadata(&path) else {
-                return false;
-            };
-            if metadata.len() != *bytes {
-                *bytes = metadata.len();
-                events.push(size(now, *pid, path.clone(), *bytes));
-            }
-            true
-        });
+        for (pid, files) in &mut self.writing {
+            files.retain(|_, Writing { path, bytes }| {
+                let Ok(metadata) = fs::metadata(&path) else {
+                    return false;
+                };
+                if metadata.len() != *bytes {
+                    *bytes = metadata.len();
+                    events.push(size(now, *pid, path.clone(), *bytes));
+                }
+                true
+            });
+        }
     }
 }
 
-fn extension(path: &Path) -> Option<&str> {
-    path.extension()?.to_str()
+fn is_module_file(name: &Path) -> bool {
+    let name = name.as_os_str().as_bytes();
+    [".info", ".mod", ".zip"]
+        .iter()
+        .any(|ending| name.ends_with(ending.as_bytes()))
 }
 
 fn size(at: MonotonicNanos, pid: Pid, path: PathBuf, bytes: u64) -> Event {

@@ -139,7 +139,8 @@ impl ModuleFile {
 #[derive(Clone, Debug, Default)]
 pub(super) struct FileIndex {
     by_process: BTreeMap<Pid, ProcessFiles>,
-    temporaries: BTreeMap<PathBuf, usize>,
+    /// Files that are being written, by their temporary names; as bytes, too.
+    temporaries: BTreeMap<OsString, usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -176,7 +177,7 @@ impl Timeline {
     }
 
     pub(super) fn file_size(&mut self, at: MonotonicNanos, pid: Pid, path: &Path, bytes: u64) {
-        let Some(place) = self.index.files.temporaries.get(path) else {
+        let Some(place) = self.index.files.temporaries.get(path.as_os_str()) else {
             return self.final_size(pid, path, bytes);
         };
         let Some(file) = self.files.get_mut(*place) else {
@@ -249,7 +250,7 @@ impl Timeline {
             if let Some(file) = self.files.get_mut(*place) {
                 file.progress = FileProgress::Failed;
                 if let Some(temporary) = file.temporary.take() {
-                    self.index.files.temporaries.remove(&temporary);
+                    self.index.files.temporaries.remove(temporary.as_os_str());
                 }
             }
         }
@@ -305,7 +306,7 @@ impl Timeline {
         file.done = Some(at);
         file.progress = FileProgress::Done;
         if let Some(temporary) = file.temporary.take() {
-            self.index.files.temporaries.remove(&temporary);
+            self.index.files.temporaries.remove(temporary.as_os_str());
         }
         let files = self.index.files.by_process.entry(pid).or_default();
         files.unfinished.remove(&place);
@@ -331,7 +332,7 @@ impl Timeline {
         }
         if !same {
             if let Some(earlier) = wanted.temporary.replace(file.path.clone()) {
-                self.index.files.temporaries.remove(&earlier);
+                self.index.files.temporaries.remove(earlier.as_os_str());
             }
             wanted.bytes = None;
             wanted.grew = None;
@@ -341,11 +342,11 @@ impl Timeline {
         self.index
             .files
             .temporaries
-            .insert(file.path.clone(), place);
+            .insert(file.path.clone().into(), place);
     }
 
     fn temporary_removed(&mut self, at: MonotonicNanos, path: &Path) {
-        let Some(place) = self.index.files.temporaries.remove(path) else {
+        let Some(place) = self.index.files.temporaries.remove(path.as_os_str()) else {
             return;
         };
         if let Some(file) = self.files.get_mut(place) {
