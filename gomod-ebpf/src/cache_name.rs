@@ -11,6 +11,20 @@ pub struct Name {
     length: u32,
 }
 
+/// Makes what [`Name::hash`] looks at zero, before a path is read to there.
+///
+/// # Safety
+/// `path` must point at as many bytes, aligned to eight, that the program may write.
+#[inline(always)]
+pub unsafe fn clear(path: *mut [u8; PATH_BYTES]) {
+    let mut index = 0;
+    while index < HASHED / 8 {
+        // SAFETY: within the path. Volatile, or it becomes a call of memset, byte by byte.
+        unsafe { path.cast::<u64>().add(index).write_volatile(0) };
+        index += 1;
+    }
+}
+
 /// What a file may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -81,24 +95,20 @@ impl Name {
         ] == *b".zip"
     }
 
-    /// Tells this name from others; it takes eight bytes at once.
+    /// Tells this name from others, by its length and its last [`HASHED`] bytes or a few less. What follows it there must
+    /// be zero. Without a branch at each: the verifier would follow them all.
     #[inline(always)]
     pub fn hash(self) -> u64 {
         const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-        let words = self.path.cast::<u64>();
+        // At a whole word, so that the name ends in the last one; far too large for a name that is shorter. The mask tells
+        // the verifier how large at most.
+        let last = (self.length as usize).wrapping_sub(HASHED - 7) & (PATH_BYTES - 8);
+        let at = if last > PATH_BYTES - HASHED { 0 } else { last };
         let mut hash = u64::from(self.length);
         let mut index = 0;
-        while index < PATH_BYTES / 8 {
-            let at = 8 * index as u32;
-            if at >= self.length {
-                break;
-            }
-            // SAFETY: within the path by the loop's bound; the path is aligned in its record.
-            let mut word = u64::from_le(unsafe { *words.add(index) });
-            let valid = self.length - at;
-            if valid < 8 {
-                word &= (1 << (8 * valid)) - 1;
-            }
+        while index < HASHED / 8 {
+            // SAFETY: within the path's room, as the name is shorter than that; the path is aligned in its record.
+            let word = unsafe { *self.path.cast::<u8>().add(at).cast::<u64>().add(index) };
             hash = (hash ^ word).wrapping_mul(MULTIPLIER);
             hash ^= hash >> 32;
             index += 1;
@@ -114,6 +124,9 @@ impl Name {
         unsafe { *self.path.cast::<u8>().add(at) }
     }
 }
+
+/// How much of a name is hashed, bytes: paths of module caches are seldom longer.
+const HASHED: usize = 128;
 
 /// Length of the shortest name that is looked at; those of caches are longer.
 const SHORTEST: u32 = 8;

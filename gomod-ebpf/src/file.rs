@@ -14,7 +14,7 @@ use aya_ebpf::{
 use gomod_ebpf_common::{FileOperation, FileRecord, PATH_BYTES, RecordKind};
 
 use crate::{
-    cache_name::{Kind, Name},
+    cache_name::{self, Kind, Name},
     process::string_length,
     ring::{self, Wake},
     scope,
@@ -125,6 +125,7 @@ fn report(operation: FileOperation, path: u64, result: i32, flags: u32) {
         (*record).result = result;
         (*record).flags = flags;
         (*record).padding = 0;
+        cache_name::clear(&raw mut (*record).path);
         let read = bpf_probe_read_user_str(
             (&raw mut (*record).path).cast(),
             PATH_BYTES as u32,
@@ -148,12 +149,16 @@ fn is_wanted(operation: FileOperation, result: i32, flags: u32, name: Name) -> b
     const O_CREAT: u32 = 0o100;
     match (name.kind(), operation) {
         (None, _) => false,
-        (Some(Kind::Module), FileOperation::Open) if result == -ENOENT => is_newly_sought(name),
         (Some(Kind::Module), FileOperation::Open) => {
-            was_sought(name) || is_among_first(Cache::Modules)
+            let file = Sought::of(name);
+            if result == -ENOENT {
+                file.begins()
+            } else {
+                file.ends() || is_among_first(Cache::Modules)
+            }
         }
         (Some(Kind::Module), FileOperation::Rename) => {
-            was_sought(name);
+            Sought::of(name).ends();
             true
         }
         // `.info` and `.mod` are written when they have come whole; only a zip is written as it comes.
@@ -165,29 +170,38 @@ fn is_wanted(operation: FileOperation, result: i32, flags: u32, name: Name) -> b
     }
 }
 
-/// `go` looks for a file once more when it has taken its lock, and that need not be told. Much later it may be another
-/// process with the same number.
-#[inline(always)]
-fn is_newly_sought(name: Name) -> bool {
-    const AGAIN_NS: u64 = 1_000_000_000;
-    let key = (scope::current_pid().into(), name.hash());
-    // SAFETY: plain helper call without pointers.
-    let now = unsafe { bpf_ktime_get_ns() };
-    // SAFETY: the value is copied out at once.
-    let told = unsafe { SOUGHT.get(key) }.copied();
-    if told.is_some_and(|told| now.wrapping_sub(told) < AGAIN_NS) {
-        return false;
-    }
-    let _ = SOUGHT.insert(key, now, 0);
-    true
-}
+/// A key of [`SOUGHT`].
+#[derive(Clone, Copy)]
+struct Sought((u64, u64));
 
-/// True for a file that was looked for in vain, which ends here.
-#[inline(always)]
-fn was_sought(name: Name) -> bool {
-    let key = (scope::current_pid().into(), name.hash());
-    // SAFETY: the value is not looked at.
-    unsafe { SOUGHT.get(key) }.is_some() && SOUGHT.remove(key).is_ok()
+impl Sought {
+    #[inline(always)]
+    fn of(name: Name) -> Self {
+        Self((scope::current_pid().into(), name.hash()))
+    }
+
+    /// The file was looked for in vain. False if that was told already: `go` looks once more when it has taken its lock.
+    /// Much later it may be another process with the same number.
+    #[inline(always)]
+    fn begins(self) -> bool {
+        const AGAIN_NS: u64 = 1_000_000_000;
+        // SAFETY: plain helper call without pointers.
+        let now = unsafe { bpf_ktime_get_ns() };
+        // SAFETY: the value is copied out at once.
+        let told = unsafe { SOUGHT.get(self.0) }.copied();
+        if told.is_some_and(|told| now.wrapping_sub(told) < AGAIN_NS) {
+            return false;
+        }
+        let _ = SOUGHT.insert(self.0, now, 0);
+        true
+    }
+
+    /// The file is there. True if it was looked for in vain before.
+    #[inline(always)]
+    fn ends(self) -> bool {
+        // SAFETY: the value is not looked at.
+        unsafe { SOUGHT.get(self.0) }.is_some() && SOUGHT.remove(self.0).is_ok()
+    }
 }
 
 /// A cache that is found by a file of it.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The summary at the end of a run, as text.
 
+mod connections;
+mod findings;
+
 use std::{
     collections::{BTreeMap, HashSet},
     fmt::Write as _,
@@ -8,16 +11,18 @@ use std::{
     time::Duration,
 };
 
+use connections::connections;
+use findings::{hazards_text, stalls_text};
+
 use super::{
     carried::{carried, names, ways},
     json::RunFacts,
     palette::Palette,
-    stall_lines::{cause, evidence, place, waiting},
     text::{WIDTH, columns, cut, printable, wrap},
     units,
 };
 use crate::{
-    diagnose::{Cause, Hazard, Stall, Verdict},
+    diagnose::{Hazard, Stall},
     timeline::{
         Connection, DnsExchange, DnsOutcome, FileProgress, ModuleFile, ModuleFileKind, Timeline,
     },
@@ -193,241 +198,4 @@ fn dns(exchanges: &[DnsExchange]) -> String {
         let _ = write!(text, "; {names}");
     }
     text
-}
-
-/// A table with a line for each host.
-fn connections(connections: &[Connection], palette: Palette) -> String {
-    if connections.is_empty() {
-        return String::new();
-    }
-    let mut hosts: Vec<(String, Vec<&Connection>)> = Vec::new();
-    let mut index: BTreeMap<String, usize> = BTreeMap::new();
-    for connection in connections {
-        let host = match &connection.host {
-            Some(host) => printable(host).into_owned(),
-            None => connection.remote.ip().to_string(),
-        };
-        let place = *index.entry(host.clone()).or_insert_with(|| {
-            hosts.push((host, Vec::new()));
-            hosts.len() - 1
-        });
-        hosts[place].1.push(connection);
-    }
-    let mut rows =
-        vec![["connections", "n", "connect", "TLS", "ALPN", "ClientHello"].map(str::to_owned)];
-    rows.extend(
-        hosts
-            .iter()
-            .take(SHOWN)
-            .map(|(host, of_host)| host_row(host, of_host)),
-    );
-    let mut widths = [0; 6];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(columns(cell));
-        }
-    }
-    let mut text = String::from("\n");
-    for (number, row) in rows.iter().enumerate() {
-        let mut line = String::from(" ");
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            let padding = " ".repeat(width - columns(cell));
-            line += " ";
-            // Numbers stand at the right of their column.
-            line += &if column == 1 {
-                padding + cell
-            } else {
-                cell.clone() + &padding
-            };
-            line += " ";
-        }
-        let line = line.trim_end();
-        text += &if number == 0 {
-            palette.dim(line)
-        } else {
-            line.into()
-        };
-        text.push('\n');
-    }
-    if hosts.len() > SHOWN {
-        let _ = writeln!(
-            text,
-            "  and {} more",
-            units::counted(hosts.len() - SHOWN, "host", "hosts")
-        );
-    }
-    text
-}
-
-fn host_row(host: &str, connections: &[&Connection]) -> [String; 6] {
-    let established = connections
-        .iter()
-        .filter(|connection| connection.established.is_some())
-        .count();
-    let mut count = connections.len().to_string();
-    if established < connections.len() {
-        count = format!("{established} of {count}");
-    }
-    let connect = connections
-        .iter()
-        .filter_map(|connection| Some(connection.established?.since(connection.opened)));
-    let tls = connections.iter().filter_map(|connection| {
-        Some(
-            connection
-                .handshake_done?
-                .since(connection.client_hello.as_ref()?.sent),
-        )
-    });
-    let hellos: Vec<_> = connections
-        .iter()
-        .filter_map(|connection| connection.client_hello.as_ref())
-        .collect();
-    let alpn = hellos.first().map_or_else(
-        || "–".to_owned(),
-        |hello| {
-            if hello.hello.alpn.is_empty() {
-                "none".to_owned()
-            } else {
-                printable(&hello.hello.alpn.join(" ")).into_owned()
-            }
-        },
-    );
-    let sizes = hellos.iter().map(|hello| hello.bytes);
-    let size = match (sizes.clone().min(), sizes.max()) {
-        (Some(least), Some(most)) => {
-            let segments = hellos
-                .iter()
-                .map(|hello| hello.segments)
-                .max()
-                .unwrap_or_default();
-            let bytes = if least == most {
-                format!("{most} B")
-            } else {
-                format!("{least}–{most} B")
-            };
-            format!(
-                "{bytes}, {}",
-                units::counted(segments as usize, "segment", "segments")
-            )
-        }
-        _ => "–".to_owned(),
-    };
-    [
-        cut(host, 40).into_owned(),
-        count,
-        span(connect),
-        span(tls),
-        alpn,
-        size,
-    ]
-}
-
-fn span(durations: impl Iterator<Item = Duration> + Clone) -> String {
-    match (durations.clone().min(), durations.max()) {
-        (Some(least), Some(most)) => units::span(least, most),
-        _ => "–".to_owned(),
-    }
-}
-
-/// Verdict, cause and place of stalls that are told as one.
-type What = (Verdict, Option<Cause>, Option<String>);
-
-/// Stalls with the same verdict, cause and place are told once, with the story of the first.
-fn stalls_text(timeline: &Timeline, stalls: &[Stall], palette: Palette) -> String {
-    if stalls.is_empty() {
-        return "\n  no stalls\n".to_owned();
-    }
-    let mut merged: Vec<(What, Vec<&Stall>)> = Vec::new();
-    for stall in stalls {
-        let what = (stall.verdict, stall.cause, place(stall));
-        match merged.iter_mut().find(|(known, _)| *known == what) {
-            Some((_, same)) => same.push(stall),
-            None => merged.push((what, vec![stall])),
-        }
-    }
-    let mut text = format!(
-        "\n  {}\n",
-        palette.dim(&units::counted(stalls.len(), "stall", "stalls"))
-    );
-    for ((verdict, _, place), same) in merged.iter().take(SHOWN) {
-        let Some(first) = same.first() else { continue };
-        let _ = write!(
-            text,
-            "  {:>9}  {}",
-            units::moment(first.began.since(timeline.began)),
-            palette.red(verdict.token())
-        );
-        if let Some(place) = place {
-            let _ = write!(text, "  {}", palette.bold(place));
-        }
-        if same.len() > 1 {
-            let _ = write!(text, "  ×{}", same.len());
-        }
-        let _ = writeln!(text, ", {}{}", lasted(same), cause(first));
-        let indent = "             ";
-        let numbers = evidence(&first.evidence);
-        let waiting = if first.modules.is_empty() {
-            String::new()
-        } else {
-            waiting(&first.modules)
-        };
-        for (first_indent, paragraph) in [
-            (indent, &first.story),
-            (indent, &waiting),
-            ("             → ", &first.action),
-        ] {
-            if !paragraph.is_empty() {
-                let others = " ".repeat(columns(first_indent));
-                text += &wrap(paragraph, first_indent, &others, WIDTH);
-                text.push('\n');
-            }
-        }
-        if !numbers.is_empty() {
-            text += &palette.dim(&wrap(&format!("seen: {numbers}"), indent, indent, WIDTH));
-            text.push('\n');
-        }
-    }
-    if merged.len() > SHOWN {
-        let _ = writeln!(text, "  and {} more kinds of stalls", merged.len() - SHOWN);
-    }
-    text
-}
-
-/// A hazard each; nothing without one.
-fn hazards_text(hazards: &[Hazard], palette: Palette) -> String {
-    if hazards.is_empty() {
-        return String::new();
-    }
-    let heading = units::counted(hazards.len(), "hazard", "hazards");
-    let mut text = format!("\n  {}\n", palette.dim(&heading));
-    for hazard in hazards.iter().take(SHOWN) {
-        let place = hazard.place.to_string_lossy();
-        let _ = writeln!(
-            text,
-            "             {}  {}",
-            palette.yellow(hazard.verdict.token()),
-            palette.bold(&printable(&place))
-        );
-        let indent = "             ";
-        text += &wrap(&hazard.story, indent, indent, WIDTH);
-        text.push('\n');
-        text += &wrap(&hazard.action, "             → ", "               ", WIDTH);
-        text.push('\n');
-    }
-    text
-}
-
-/// How long stalls lasted, together.
-fn lasted(stalls: &[&Stall]) -> String {
-    let ended: Option<Vec<Duration>> = stalls
-        .iter()
-        .map(|stall| Some(stall.ended?.since(stall.began)))
-        .collect();
-    match ended {
-        None => "never ended".to_owned(),
-        Some(lasted) if lasted.len() == 1 => {
-            format!("lasted {}", units::duration(lasted.iter().sum()))
-        }
-        Some(lasted) => format!("lasted {} in all", units::duration(lasted.iter().sum())),
-    }
 }
