@@ -271,7 +271,9 @@ unsafe impl aya::Pod for Locking {}
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileOperation {
-    /// `openat` returned; `result` is the descriptor or a negative errno.
+    /// `openat` returned; `result` is the descriptor or a negative errno. Of a module file: that it is not there; and that
+    /// it is, if the process had looked for it in vain, or to say where the cache is. Of a temporary file: that one of a
+    /// zip was made, and that any was read.
     Open = 1,
     /// `renameat` has succeeded; `path` is the new name.
     Rename = 2,

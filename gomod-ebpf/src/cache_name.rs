@@ -2,27 +2,16 @@
 //! What the ending of a path says that the file may be. Go's sources name them all: `cmd/go/internal/modfetch` those of the
 //! module cache, `cmd/go/internal/cache` those of the build cache.
 
+use aya_ebpf::helpers::generated::bpf_probe_read_user_str;
 use gomod_ebpf_common::PATH_BYTES;
 
-/// A path as it lies in a record, its valid bytes counted.
+use crate::process::string_length;
+
+/// A path as it lies in a record, its valid bytes counted; what [`Self::hash`] looks at after it is zero.
 #[derive(Clone, Copy)]
 pub struct Name {
     path: *const [u8; PATH_BYTES],
     length: u32,
-}
-
-/// Makes what [`Name::hash`] looks at zero, before a path is read to there.
-///
-/// # Safety
-/// `path` must point at as many bytes, aligned to eight, that the program may write.
-#[inline(always)]
-pub unsafe fn clear(path: *mut [u8; PATH_BYTES]) {
-    let mut index = 0;
-    while index < HASHED / 8 {
-        // SAFETY: within the path. Volatile, or it becomes a call of memset, byte by byte.
-        unsafe { path.cast::<u64>().add(index).write_volatile(0) };
-        index += 1;
-    }
 }
 
 /// What a file may be.
@@ -37,18 +26,47 @@ pub enum Kind {
 }
 
 impl Name {
+    /// Reads the path at `from` in the process.
+    ///
     /// # Safety
-    /// `path` must point at as many bytes in memory that the program may read, for as long as the value is used; the first
-    /// `length` of them must have been written.
+    /// `path` must point at as many bytes, aligned to eight, that the program may write, and that nobody changes as long as
+    /// the value is used.
     #[inline(always)]
-    pub unsafe fn new(path: *const [u8; PATH_BYTES], length: u32) -> Self {
-        Self { path, length }
+    pub unsafe fn read(path: *mut [u8; PATH_BYTES], from: u64) -> Self {
+        let bytes = path.cast::<u8>();
+        // SAFETY: within the path, by the loops' bounds and the check before the second. Volatile, or they become calls of
+        // memset, byte by byte.
+        unsafe {
+            let mut word = 0;
+            while word < HASHED / 8 {
+                path.cast::<u64>().add(word).write_volatile(0);
+                word += 1;
+            }
+            let read = bpf_probe_read_user_str(bytes.cast(), PATH_BYTES as u32, from as *const _);
+            let length = string_length(read);
+            // Beyond the NUL, the kernel may leave what it read in the same word.
+            let end = length as usize & (PATH_BYTES - 1);
+            if end <= LONGEST {
+                let mut after = 0;
+                while after < 8 {
+                    bytes.add(end + after).write_volatile(0);
+                    after += 1;
+                }
+            }
+            Self { path, length }
+        }
+    }
+
+    /// Its length in bytes.
+    #[inline(always)]
+    pub fn length(self) -> u32 {
+        self.length
     }
 
     /// None for a file of no interest, and for a path too long to be told whole.
     #[inline(always)]
     pub fn kind(self) -> Option<Kind> {
-        if self.length < SHORTEST || self.length >= PATH_BYTES as u32 {
+        if self.length < SHORTEST || self.length > LONGEST as u32 {
             return None;
         }
         let tail = [
@@ -95,8 +113,9 @@ impl Name {
         ] == *b".zip"
     }
 
-    /// Tells this name from others, by its length and its last [`HASHED`] bytes or a few less. What follows it there must
-    /// be zero. Without a branch at each: the verifier would follow them all.
+    /// Tells this name from others, by its length and its last [`HASHED`] bytes or up to seven less: of two of the same
+    /// length that differ before that only, one may be taken for the other. Without a branch at each word: the verifier would
+    /// follow them all.
     #[inline(always)]
     pub fn hash(self) -> u64 {
         const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -124,6 +143,9 @@ impl Name {
         unsafe { *self.path.cast::<u8>().add(at) }
     }
 }
+
+/// Length of the longest name that is looked at: a word of zeroes follows it.
+const LONGEST: usize = PATH_BYTES - 8;
 
 /// How much of a name is hashed, bytes: paths of module caches are seldom longer.
 const HASHED: usize = 128;

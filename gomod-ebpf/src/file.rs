@@ -6,16 +6,15 @@
 //! them modules have no names.
 
 use aya_ebpf::{
-    helpers::{bpf_ktime_get_ns, generated::bpf_probe_read_user_str},
+    helpers::bpf_ktime_get_ns,
     macros::{map, tracepoint},
     maps::LruHashMap,
     programs::TracePointContext,
 };
-use gomod_ebpf_common::{FileOperation, FileRecord, PATH_BYTES, RecordKind};
+use gomod_ebpf_common::{FileOperation, FileRecord, RecordKind};
 
 use crate::{
-    cache_name::{self, Kind, Name},
-    process::string_length,
+    cache_name::{Kind, Name},
     ring::{self, Wake},
     scope,
     syscall::{self, Calls, argument, no_calls, result},
@@ -30,13 +29,14 @@ static OPENING: Calls = no_calls();
 static RENAMING: Calls = no_calls();
 
 /// When that was told last of the module files that a process has looked for in vain and not completed, by process and
-/// [`Name::hash`]. What is found after all is told of these alone: the rest is most of what `go` opens. Small, as it's looked at for each of those.
+/// [`Name::hash`]. What is found after all is told of these alone: the rest is most of what `go` opens.
+/// Large, as kernels before 6.17 let each CPU keep 128 entries that are free.
 #[map]
-static SOUGHT: LruHashMap<(u64, u64), u64> = LruHashMap::with_max_entries(4_096, 0);
+static SOUGHT: LruHashMap<(u64, u64), u64> = LruHashMap::with_max_entries(16_384, 0);
 
 /// How many files of its caches each process was told to have found, by process and [`Cache`].
 #[map]
-static FOUND: LruHashMap<(u32, u32), u32> = LruHashMap::with_max_entries(1_024, 0);
+static FOUND: LruHashMap<(u32, u32), u32> = LruHashMap::with_max_entries(4_096, 0);
 
 /// Remembers the arguments of an `openat`.
 #[tracepoint]
@@ -125,15 +125,9 @@ fn report(operation: FileOperation, path: u64, result: i32, flags: u32) {
         (*record).result = result;
         (*record).flags = flags;
         (*record).padding = 0;
-        cache_name::clear(&raw mut (*record).path);
-        let read = bpf_probe_read_user_str(
-            (&raw mut (*record).path).cast(),
-            PATH_BYTES as u32,
-            path as *const _,
-        );
-        let length = string_length(read);
-        (*record).path_len = length;
-        Name::new(&raw const (*record).path, length)
+        let name = Name::read(&raw mut (*record).path, path);
+        (*record).path_len = name.length();
+        name
     };
     if is_wanted(operation, result, flags, name) {
         ring::submit(entry, Wake::Later);
@@ -151,10 +145,9 @@ fn is_wanted(operation: FileOperation, result: i32, flags: u32, name: Name) -> b
         (None, _) => false,
         (Some(Kind::Module), FileOperation::Open) => {
             let file = Sought::of(name);
-            if result == -ENOENT {
-                file.begins()
-            } else {
-                file.ends() || is_among_first(Cache::Modules)
+            match result {
+                0.. => file.ends() || is_among_first(Cache::Modules),
+                _ => result == -ENOENT && file.begins(),
             }
         }
         (Some(Kind::Module), FileOperation::Rename) => {
@@ -180,7 +173,7 @@ impl Sought {
         Self((scope::current_pid().into(), name.hash()))
     }
 
-    /// The file was looked for in vain. False if that was told already: `go` looks once more when it has taken its lock.
+    /// The file was looked for in vain. False if that was told already: `go` looks for a `.mod` twice before it fetches it.
     /// Much later it may be another process with the same number.
     #[inline(always)]
     fn begins(self) -> bool {
@@ -209,6 +202,14 @@ impl Sought {
 enum Cache {
     Modules = 0,
     Build = 1,
+}
+
+/// Another program runs in the process: its caches may be others.
+#[inline(always)]
+pub fn forget_found(pid: u32) {
+    for cache in [Cache::Modules, Cache::Build] {
+        let _ = FOUND.remove((pid, cache as u32));
+    }
 }
 
 /// A build opens thousands of files of its caches: the first few tell where they are. Compilers open the build cache alone,

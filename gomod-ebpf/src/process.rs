@@ -12,7 +12,7 @@ use aya_log_ebpf::debug;
 use gomod_ebpf_common::{ExecRecord, ExitRecord, PATH_BYTES, RecordKind};
 
 use crate::{
-    redirect,
+    file, redirect,
     ring::{self, Wake},
     scope,
     syscall::argument,
@@ -85,6 +85,7 @@ fn try_process_exec(ctx: &TracePointContext) -> Option<()> {
         }
     };
     redirect::mark(pid, is_go);
+    file::forget_found(pid);
     ring::submit(entry, Wake::Now);
     debug!(ctx, "exec pid {}", pid);
     Some(())

@@ -71,7 +71,7 @@ pub fn begin(calls: &Calls, path: u64, flags: u64) {
     };
     // SAFETY: a value of the map; threads that share it may tear it, and then read a path that is none of theirs.
     unsafe {
-        if (*place).thread != 0 {
+        if (*place).thread != 0 && (*place).thread != thread {
             ring::count_lost();
         }
         *place = Call {

@@ -356,7 +356,8 @@ impl TcpFlags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileOperation {
-    /// `openat` returned; `result` is the descriptor or a negative errno.
+    /// `openat` returned; `result` is the descriptor or a negative errno. Not told of each file that is there: see
+    /// [`gomod_ebpf_common::FileOperation`].
     Open,
     /// `renameat` has succeeded; the path is the new name.
     Rename,

@@ -46,14 +46,14 @@ impl Poll {
 
     /// The end of the present period. Safe to cancel.
     async fn tick(&self) -> io::Result<()> {
-        self.0
-            .async_io(Interest::READABLE, |timer| {
-                // The kernel starts the next period when this one's end was read.
-                let mut ticks = [0; size_of::<u64>()];
-                rustix::io::read(timer, &mut ticks)?;
-                Ok(())
-            })
-            .await
+        let mut guard = self.0.readable().await?;
+        // The kernel starts the next period when the end of this one was read; so none can come before.
+        let mut ticks = [0; size_of::<u64>()];
+        match rustix::io::read(guard.get_inner(), &mut ticks) {
+            Ok(_) | Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 }
 

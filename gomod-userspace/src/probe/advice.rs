@@ -22,9 +22,8 @@ pub fn advise(probed: &Probed, finding: &Finding) -> Advice {
     let servers = list(finding, "servers");
     let mut here = Vec::new();
     let accelerate = "gomod-trace run -- go mod download".to_owned();
-    let mirror =
-        "GOPROXY=https://YOUR-MIRROR,direct with a module mirror that this network lets through"
-            .to_owned();
+    let mirror = "gomod-trace run --mirror https://YOUR-MIRROR -- go mod download, with a module mirror that this network lets through; or GOPROXY=https://YOUR-MIRROR,direct"
+        .to_owned();
     let team = match finding.verdict {
         Verdict::SniReset | Verdict::SniTimeout | Verdict::SniClosed | Verdict::SniAlert => {
             let what = match finding.verdict {
@@ -52,17 +51,19 @@ pub fn advise(probed: &Probed, finding: &Finding) -> Advice {
             )
         }
         Verdict::HelloSize => {
+            here.push(accelerate);
             here.push(
                 "GODEBUG=tlsmlkem=0 go mod download (Go 1.24 or newer: sends the small hello)"
                     .to_owned(),
             );
-            here.push("or Go 1.23, whose hello is small".to_owned());
+            here.push("Go 1.23, whose hello is small".to_owned());
             format!(
                 "A TLS ClientHello of about 1.5 KB to {host} gets no answer ({n} of {m} tries), while one of 300 bytes with the same name passes. \
                  A device on this path mishandles ClientHellos that do not fit into one segment, as post-quantum key exchange makes them: please update it, or let such hellos through."
             )
         }
         Verdict::HelloSegmentation => {
+            here.push(accelerate);
             here.push("GODEBUG=tlsmlkem=0 go mod download (Go 1.24 or newer: its hello then fits into one segment)".to_owned());
             format!(
                 "A TLS ClientHello to {host} that comes in two TCP segments fails ({n} of {m} tries), while the same in one passes. \
@@ -179,6 +180,10 @@ pub fn advise(probed: &Probed, finding: &Finding) -> Advice {
                 Passive::DnsTimeout | Passive::DnsRefused | Passive::DnsSlow => {
                     Some(format!("put a nameserver that answers first in /etc/resolv.conf: {servers} do not do well"))
                 }
+                Passive::TunnelRefused if number(finding, "status") == 407 => Some(
+                    "give the proxy a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT".to_owned(),
+                ),
+                Passive::TunnelRefused => Some(mirror),
                 Passive::ConnectUnreachable => {
                     Some("look at `ip route get ADDRESS`: this machine or its router has no way there".to_owned())
                 }
@@ -198,6 +203,12 @@ pub fn advise(probed: &Probed, finding: &Finding) -> Advice {
                 Passive::ConnectUnreachable => format!(
                     "There is no route to {addresses} ({host}) from this machine ({n} of {m} tries). Please look at the routes."
                 ),
+                Passive::TunnelRefused => format!(
+                    "The HTTP proxy {} answers CONNECT {host}:{} with status {} ({n} of {m} tries). Please allow this host there: Go module downloads need it.",
+                    text(finding, "through_proxy"),
+                    probed.host.port,
+                    number(finding, "status")
+                ),
                 Passive::RequestStalled => format!(
                     "{host} completes the TLS handshake and then leaves requests without an answer ({n} of {m} tries). Please look at proxies on this path; it may be the server itself."
                 ),
@@ -207,7 +218,11 @@ pub fn advise(probed: &Probed, finding: &Finding) -> Advice {
             }
         }
         Verdict::ControlFailed => {
-            here.push(format!("run the probe again with --control HOST, a host that works from here: {control} fails too"));
+            here.push(if finding.evidence.get("why").is_some() {
+                "run the probe again, with more --tries".to_owned()
+            } else {
+                format!("run the probe again with --control HOST, a host that works from here: {control} fails too")
+            });
             return Advice { team: None, here };
         }
         Verdict::Ok => return Advice { team: None, here },

@@ -78,6 +78,8 @@ pub enum Way {
     SynReset,
     /// No connection, no route.
     Unreachable,
+    /// The HTTP proxy opens no tunnel.
+    Refused,
     /// Something else.
     Other,
 }
@@ -163,6 +165,7 @@ pub fn way(ending: &Ending) -> Way {
             Failure::Reset => Way::Reset,
             Failure::Timeout => Way::Timeout,
             Failure::Closed => Way::Closed,
+            Failure::ProxyRefused { .. } => Way::Refused,
             _ => Way::Other,
         },
         _ => Way::Other,

@@ -246,6 +246,31 @@ fn cases() -> Vec<Case> {
             none,
         ),
         case(
+            &["dns-lame,host=proxy.golang.org"],
+            &["anomaly.dns.refused"],
+            "dns",
+            "confirmed",
+            none,
+        ),
+        // What `go` gets over is no fault.
+        case(&["dns-truncated"], &["ok"], "", "confirmed", none),
+        case(
+            &["dns-truncated,host=proxy.golang.org"],
+            &["ok"],
+            "",
+            "confirmed",
+            none,
+        ),
+        case(&["dns-wrong-id"], &["ok"], "", "confirmed", none),
+        case(&["dns-wrong-source"], &["ok"], "", "confirmed", none),
+        case(
+            &["dns-dead-first"],
+            &["interference.tcp.syn_timeout"],
+            "connect",
+            "confirmed",
+            none,
+        ),
+        case(
             &["dns-delay=2s,host=proxy.golang.org"],
             &["anomaly.dns.slow"],
             "dns",
@@ -340,7 +365,15 @@ fn cases() -> Vec<Case> {
             "confirmed",
             none,
         ),
-        case(&[], &["ok"], "", "confirmed", none),
+        case(&[], &["ok"], "", "confirmed", |evidence| {
+            let issuer = evidence["issuer"].as_str().unwrap();
+            assert!(!issuer.is_empty(), "{evidence:#}");
+        }),
+        // The server, not the network: told beside the verdict.
+        case(&["status=404"], &["ok"], "", "confirmed", |evidence| {
+            let transfer = evidence["transfer"].as_str().unwrap();
+            assert!(transfer.contains("status 404"), "{evidence:#}");
+        }),
     ]
 }
 

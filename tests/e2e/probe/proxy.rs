@@ -22,11 +22,15 @@ pub(super) fn trials() -> Vec<Trial> {
             taken_and_ignored,
         ),
         trial("a_proxy_that_is_not_there", not_there),
+        trial("a_proxy_that_refuses_the_host", refusing),
     ]
 }
 
+/// A host and the status with which the proxy answers CONNECT to it.
+type Refused = (&'static str, &'static str);
+
 /// One CONNECT, to one of the lab's hosts.
-fn tunnel(lab: &Lab, client: TcpStream) -> io::Result<()> {
+fn tunnel(lab: &Lab, client: TcpStream, refused: Option<Refused>) -> io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let mut first = String::new();
     reader.read_line(&mut first)?;
@@ -37,6 +41,9 @@ fn tunnel(lab: &Lab, client: TcpStream) -> io::Result<()> {
     let authority = first.split(' ').nth(1).unwrap_or_default();
     let name = authority.strip_suffix(":443").unwrap_or_default();
     let mut client = client;
+    if let Some((_, status)) = refused.filter(|(host, _)| *host == name) {
+        return client.write_all(format!("HTTP/1.1 {status}\r\n\r\n").as_bytes());
+    }
     let Some(host) = lab.host(name) else {
         return client.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n");
     };
@@ -55,7 +62,7 @@ fn tunnel(lab: &Lab, client: TcpStream) -> io::Result<()> {
 }
 
 /// Runs `work` beside a proxy on the client's loopback device, of which it gets the port.
-fn beside_proxy(lab: &Lab, work: impl FnOnce(u16)) {
+fn beside_proxy(lab: &Lab, refused: Option<Refused>, work: impl FnOnce(u16)) {
     let listener = lab
         .on_client(|| TcpListener::bind(("127.0.0.1", 0)).unwrap())
         .unwrap();
@@ -71,7 +78,7 @@ fn beside_proxy(lab: &Lab, work: impl FnOnce(u16)) {
                             break;
                         }
                         // A client that goes away is no concern of the proxy's.
-                        tunnels.spawn(move || tunnel(lab, client));
+                        tunnels.spawn(move || tunnel(lab, client, refused));
                     }
                 });
             })
@@ -87,7 +94,7 @@ fn beside_proxy(lab: &Lab, work: impl FnOnce(u16)) {
 
 fn taken_and_ignored() {
     let lab = lab().start().unwrap();
-    beside_proxy(&lab, |port| {
+    beside_proxy(&lab, None, |port| {
         // Something that the proxy, which goes by IPv4, does not meet.
         lab.set_fault(gomod_lab::Fault::from(FaultKind::SynDrop).family(gomod_lab::Family::V6))
             .unwrap();
@@ -139,4 +146,33 @@ fn not_there() {
         "{}",
         probed.stdout
     );
+}
+
+fn refusing() {
+    for (status, number, advice) in [
+        ("403 Forbidden", 403, "--mirror"),
+        ("407 Proxy Authentication Required", 407, "USER:PASSWORD"),
+    ] {
+        let lab = lab().start().unwrap();
+        beside_proxy(&lab, Some(("proxy.golang.org", status)), |port| {
+            let mut command = lab.command(product::path());
+            command.env("HTTPS_PROXY", format!("http://127.0.0.1:{port}"));
+            let probed = Probed::of("probe::refusing_proxy", command, &[]);
+            let seen = format!("{}{}{:#}", probed.stdout, probed.stderr, probed.report);
+            assert_eq!(probed.code, Some(3), "{seen}");
+            assert_eq!(
+                probed.tokens(),
+                BTreeSet::from(["anomaly.tunnel.refused"]),
+                "{seen}"
+            );
+            let verdict = &probed.verdicts()[0];
+            assert_eq!(verdict["stage"], "request", "{seen}");
+            assert_eq!(verdict["confidence"], "confirmed", "{seen}");
+            assert_eq!(verdict["evidence"]["status"], number, "{seen}");
+            // The proxy does open tunnels to others.
+            let control = &verdict["evidence"]["passed"]["tcp.control"];
+            assert_eq!(control, "5/5", "{seen}");
+            assert!(probed.stdout.contains(advice), "{seen}");
+        });
+    }
 }

@@ -35,6 +35,7 @@ pub(super) fn infer(experiment: &Experiment, address: SocketAddr) -> Option<Find
         unreachable(tries, address, control)
     } else {
         let verdict = match way {
+            Way::Refused => return Some(refused(tries, control)),
             Way::SynTimeout => Verdict::SynTimeout,
             Way::SynReset => Verdict::SynReset,
             Way::Reset | Way::Closed => Verdict::PostHandshake,
@@ -55,6 +56,25 @@ pub(super) fn infer(experiment: &Experiment, address: SocketAddr) -> Option<Find
         .evidence
         .compared([("tcp", tries), ("tcp.control", control)]);
     Some(finding.at(address))
+}
+
+/// The proxy's own word: it needs no comparison to be believed, but one to be put right.
+fn refused(tries: &[Try], control: &[Try]) -> Finding {
+    let mut finding = Finding::of_tries(Verdict::Seen(Passive::TunnelRefused), tries, &[control]);
+    let status = tries.iter().find_map(|one| match one.ending {
+        // Without a status, it hung up or spoke something else.
+        Ending::Failed(Failure::ProxyRefused { status }) => {
+            Some(status).filter(|status| *status > 0)
+        }
+        _ => None,
+    });
+    if let Some(status) = status {
+        finding.evidence.value("status", status);
+    }
+    finding
+        .evidence
+        .compared([("tcp", tries), ("tcp.control", control)]);
+    finding
 }
 
 /// No route here, a router's word that there is none, or that it is forbidden.

@@ -18,7 +18,8 @@ pub use finding::{Evidence, Finding};
 
 use super::{
     arm::{Arm, Hello, Side},
-    results::{Fate, Results, fate},
+    results::{Fate, Results, Try, fate},
+    task::Ending,
     verdict::Verdict,
 };
 use crate::diagnose::Confidence;
@@ -128,15 +129,14 @@ fn merge(findings: &mut Vec<Finding>) {
 
 /// Nothing was found: all passes, or too little was tried to say so.
 fn quiet(experiment: &Experiment) -> Finding {
+    let results = &experiment.results;
     let tries = experiment
         .targets
         .iter()
         .flat_map(|address| {
             [
-                experiment.results.hello(Hello::Go, *address),
-                experiment
-                    .results
-                    .tries(Arm::Handshake { address: *address }),
+                results.hello(Hello::Go, *address),
+                results.tries(Arm::Handshake { address: *address }),
             ]
         })
         .flatten();
@@ -145,7 +145,7 @@ fn quiet(experiment: &Experiment) -> Finding {
         m += 1;
         n += u32::from(one.ending.failure_word().is_none());
     }
-    let passes = |arm| fate(experiment.results.tries(arm)) == Fate::Passes;
+    let passes = |arm| fate(results.tries(arm)) == Fate::Passes;
     let whole = !experiment.targets.is_empty()
         && experiment.targets.iter().all(|address| {
             passes(Arm::Hello {
@@ -157,19 +157,62 @@ fn quiet(experiment: &Experiment) -> Finding {
             .targets
             .iter()
             .any(|address| passes(Arm::Handshake { address: *address }));
-    if whole {
-        let confidence = match n {
-            0..3 => Confidence::Suspected,
-            3..5 => Confidence::Likely,
-            _ => Confidence::Confirmed,
-        };
-        Finding::new(Verdict::Ok, confidence, n, m)
-    } else {
+    let unsteady: Vec<String> = results
+        .arms()
+        .filter(|(arm, tries)| is_unsteady(arm, tries))
+        .map(|(arm, _)| arm.to_string())
+        .collect();
+    if !whole || !unsteady.is_empty() {
         let mut finding = Finding::new(Verdict::ControlFailed, Confidence::Suspected, m - n, m);
         finding.evidence.text(
             "why",
             "tries fail and pass by turns, or too few could be made: try again, with more --tries",
         );
-        finding
+        if !unsteady.is_empty() {
+            finding.evidence.value("by_turns", unsteady);
+        }
+        return finding;
+    }
+    let confidence = match n {
+        0..3 => Confidence::Suspected,
+        3..5 => Confidence::Likely,
+        _ => Confidence::Confirmed,
+    };
+    let mut finding = Finding::new(Verdict::Ok, confidence, n, m);
+    note_server(&mut finding, results);
+    finding
+}
+
+/// What `go` needs, and what fails and passes by turns. Of a transfer, any failure counts: those with a pattern have a verdict.
+fn is_unsteady(arm: &Arm, tries: &[Try]) -> bool {
+    match arm {
+        Arm::Download { .. } => matches!(fate(tries), Fate::Mixed | Fate::Fails(_)),
+        Arm::Handshake { .. }
+        | Arm::Hello {
+            kind: Hello::Go | Hello::Small,
+            ..
+        } => fate(tries) == Fate::Mixed,
+        _ => false,
+    }
+}
+
+/// Who signed the certificate, as an authority that this machine trusts may intercept too; and whether a file came at all.
+fn note_server(finding: &mut Finding, results: &Results) {
+    for (_, tries) in results.arms() {
+        for one in tries {
+            match &one.ending {
+                Ending::Trusted { issuer, .. } => finding.evidence.text("issuer", issuer),
+                Ending::Downloaded(transfer) if transfer.status >= 300 => {
+                    finding.evidence.text(
+                        "transfer",
+                        format!(
+                            "the host has no such file (status {}): whether long transfers pass was not seen, name one that it has with --path",
+                            transfer.status
+                        ),
+                    );
+                }
+                _ => {}
+            }
+        }
     }
 }

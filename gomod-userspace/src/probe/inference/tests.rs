@@ -28,6 +28,57 @@ fn no_fault_is_ok() {
 }
 
 #[test]
+fn ok_names_who_signed_and_says_if_no_file_came() {
+    let findings = infer(&world(5, |_, _| None));
+    assert_eq!(findings[0].evidence.get("issuer").unwrap(), "CN=Lab");
+    assert!(findings[0].evidence.get("transfer").is_none());
+    let missing = world(5, |arm, _| {
+        matches!(arm, Arm::Download { .. }).then_some(Ending::Downloaded(Transfer {
+            status: 404,
+            ..transfer(20, 10)
+        }))
+    });
+    assert_eq!(only(&missing), (Verdict::Ok, Confidence::Confirmed));
+    let findings = infer(&missing);
+    let told = findings[0].evidence.get("transfer").unwrap().to_string();
+    assert!(told.contains("status 404"), "{told}");
+}
+
+#[test]
+fn transfers_that_break_by_turns_are_not_well() {
+    let world = world(5, |arm, number| {
+        (matches!(arm, Arm::Download { .. }) && number < 3)
+            .then_some(Ending::Cut(transfer(1_000, 10)))
+    });
+    let findings = infer(&world);
+    assert_eq!(findings[0].verdict, Verdict::ControlFailed);
+    assert_eq!(
+        findings[0].evidence.get("by_turns").unwrap(),
+        &serde_json::json!([format!("download@{TARGET}")])
+    );
+}
+
+#[test]
+fn a_proxy_that_opens_no_tunnel() {
+    let refuses = |status| failed(Failure::ProxyRefused { status });
+    let this_host = world(5, |arm, _| match arm {
+        Arm::Tcp {
+            at: Side::Target, ..
+        } => refuses(403),
+        _ => None,
+    });
+    let refused = Verdict::Seen(Passive::TunnelRefused);
+    assert_eq!(only(&this_host), (refused, Confidence::Confirmed));
+    assert_eq!(infer(&this_host)[0].evidence.get("status").unwrap(), 403);
+    let any = world(5, |arm, _| match arm {
+        Arm::Tcp { .. } => refuses(0),
+        _ => None,
+    });
+    assert_eq!(only(&any), (refused, Confidence::Likely));
+    assert!(infer(&any)[0].evidence.get("status").is_none());
+}
+
+#[test]
 fn one_lost_try_of_five_is_no_fault() {
     let experiment = world(5, |arm, number| {
         (number == 2 && !matches!(arm, Arm::Dns { .. })).then_some(Ending::Failed(Failure::Timeout))

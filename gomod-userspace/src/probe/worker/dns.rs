@@ -25,6 +25,8 @@ use crate::wire::{
 
 /// After this long a datagram is sent once more: one that was lost by chance is no refusal to answer.
 const AGAIN: Duration = Duration::from_millis(1_500);
+/// What is told in place of NOERROR where that is an empty referral, which `go` takes for a failure of the server.
+const LAME: &str = "NOERROR, a referral";
 /// What `go` says it can take in a datagram.
 const DATAGRAM: u16 = 1232;
 
@@ -39,41 +41,27 @@ pub(super) async fn ask(
     let id = fastrand::u16(..);
     let question = question(id, name, v6)?;
     let began = Instant::now();
-    let answered = if tcp {
-        let route = Route {
-            address: server,
-            connect: None,
-        };
-        let mut stream = match dial(&route, limit, trace).await {
-            Ok(stream) => stream,
-            Err(Failure::ConnectTimeout) => return Err(Failure::Timeout),
-            Err(Failure::ConnectRefused) => {
-                return Err(Failure::DnsUnreachable {
-                    errno: libc::ECONNREFUSED,
-                });
-            }
-            Err(Failure::Unreachable { errno, .. }) => {
-                return Err(Failure::DnsUnreachable { errno });
-            }
-            Err(other) => return Err(other),
-        };
-        let exchange = async {
-            stream.write_u16(question.len() as u16).await?;
-            stream.write_all(&question).await?;
-            let length = stream.read_u16().await?;
-            let mut answer = vec![0; usize::from(length)];
-            stream.read_exact(&mut answer).await?;
-            Ok::<_, io::Error>(read(&answer, id))
-        };
-        timeout(limit, exchange).await
+    let mut answered = if tcp {
+        Ok(stream(server, &question, id, limit, trace).await?)
     } else {
         timeout(limit, datagram(server, &question, id, trace)).await
     };
+    if let Ok(Ok(Some(response))) = &answered
+        && response.truncated
+        && !tcp
+    {
+        // As `go` does it, and with its time anew.
+        answered = Ok(stream(server, &question, id, limit, trace).await?);
+    }
     trace.took = began.elapsed();
     match answered {
         Err(_) => Err(Failure::Timeout),
         Ok(Ok(Some(response))) => Ok(Ending::Resolved {
-            rcode: response.rcode,
+            rcode: if response.lame {
+                LAME.to_owned()
+            } else {
+                response.rcode
+            },
             addresses: response.answers,
         }),
         Ok(Ok(None)) => Err(Failure::System {
@@ -90,6 +78,44 @@ pub(super) async fn ask(
             _ => Err(broken(&error)),
         },
     }
+}
+
+/// By TCP, with a connection for this question alone.
+async fn stream(
+    server: SocketAddr,
+    question: &[u8],
+    id: u16,
+    limit: Duration,
+    trace: &mut Trace,
+) -> Result<io::Result<Option<Response>>, Failure> {
+    let route = Route {
+        address: server,
+        connect: None,
+    };
+    let mut stream = match dial(&route, limit, trace).await {
+        Ok(stream) => stream,
+        Err(Failure::ConnectTimeout) => return Err(Failure::Timeout),
+        Err(Failure::ConnectRefused) => {
+            return Err(Failure::DnsUnreachable {
+                errno: libc::ECONNREFUSED,
+            });
+        }
+        Err(Failure::Unreachable { errno, .. }) => {
+            return Err(Failure::DnsUnreachable { errno });
+        }
+        Err(other) => return Err(other),
+    };
+    let exchange = async {
+        stream.write_u16(question.len() as u16).await?;
+        stream.write_all(question).await?;
+        let length = stream.read_u16().await?;
+        let mut answer = vec![0; usize::from(length)];
+        stream.read_exact(&mut answer).await?;
+        Ok(read(&answer, id))
+    };
+    timeout(limit, exchange)
+        .await
+        .map_err(|_elapsed| Failure::Timeout)
 }
 
 async fn datagram(

@@ -74,6 +74,15 @@ pub(super) const TRUTHS: &[Truth] = &[
         &["dns-refused,host=proxy.golang.org"],
         &["anomaly.dns.refused"],
     ),
+    truth(
+        &["dns-servfail,host=proxy.golang.org"],
+        &["anomaly.dns.refused"],
+    ),
+    truth(
+        &["dns-lame,host=proxy.golang.org"],
+        &["anomaly.dns.refused"],
+    ),
+    truth(&["dns-truncated"], &["ok"]),
     truth(&["dns-delay=2s"], &["anomaly.dns.slow"]),
     truth(&["dns-drop"], &["inconclusive.control_failed"]),
     truth(&["sni-reset,host=*"], &["inconclusive.control_failed"]),
@@ -83,6 +92,7 @@ pub(super) const TRUTHS: &[Truth] = &[
     )),
     truth(&["silence"], &["anomaly.request.stalled"]),
     transfer(truth(&["body-cut=30%"], &["interference.volume_cut"])),
+    transfer(truth(&["body-reset=30%"], &["interference.volume_cut"])),
     transfer(truth(&["body-stop=30%"], &["interference.volume_cut"])),
     transfer(truth(&["body-slow=2000"], &["interference.throttling"])),
     truth(
