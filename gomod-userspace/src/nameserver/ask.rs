@@ -11,9 +11,14 @@ use hickory_proto::{
     op::{Edns, Message, MessageType, OpCode, Query},
     rr::{Name, RecordType},
 };
+use rustls::RootCertStore;
 use tokio::time::{Instant, timeout};
 
-use super::exchange::{by_udp, random_id};
+use super::{
+    DnsServer,
+    exchange::{by_udp, random_id},
+    server::Server,
+};
 use crate::wire::{
     Parsed,
     dns::{self, Response},
@@ -72,28 +77,52 @@ pub async fn ask(server: SocketAddr, name: &str, patience: Duration) -> Reply {
     }
 }
 
+/// Asks for the addresses of one family of `name`, by TLS or HTTPS, on a connection of its own.
+pub async fn ask_encrypted(
+    server: &DnsServer,
+    name: &str,
+    v6: bool,
+    roots: RootCertStore,
+    patience: Duration,
+) -> io::Result<Response> {
+    let id = random_id()?;
+    let kind = if v6 { RecordType::AAAA } else { RecordType::A };
+    let question = question(id, name, kind)?;
+    let server = Server::new(server.clone(), roots);
+    let answer = timeout(patience, server.pass(&question, true))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    read(&answer, id).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{server:?} answered with something that does not answer the question"),
+        )
+    })
+}
+
 async fn once(server: SocketAddr, name: &str) -> io::Result<(Response, Duration)> {
     let id = random_id()?;
-    let question = question(id, name)?;
+    let question = question(id, name, RecordType::A)?;
     let began = Instant::now();
-    let response = by_udp(server, &question, |bytes| {
-        match dns::Message::parse(bytes) {
-            Ok(Parsed::Complete {
-                value: dns::Message::Response(response),
-                ..
-            }) if response.id == id => Some(response),
-            _ => None,
-        }
-    })
-    .await?;
+    let response = by_udp(server, &question, |bytes| read(bytes, id)).await?;
     Ok((response, began.elapsed()))
 }
 
-fn question(id: u16, name: &str) -> io::Result<Vec<u8>> {
+fn read(bytes: &[u8], id: u16) -> Option<Response> {
+    match dns::Message::parse(bytes) {
+        Ok(Parsed::Complete {
+            value: dns::Message::Response(response),
+            ..
+        }) if response.id == id => Some(response),
+        _ => None,
+    }
+}
+
+fn question(id: u16, name: &str, kind: RecordType) -> io::Result<Vec<u8>> {
     let name = Name::from_ascii(format!("{name}.")).map_err(io::Error::other)?;
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;
-    message.add_query(Query::query(name, RecordType::A));
+    message.add_query(Query::query(name, kind));
     let mut edns = Edns::new();
     edns.set_max_payload(DATAGRAM);
     message.edns = Some(edns);

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use rustls::pki_types::ServerName;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use url::{Host, Url};
 
 /// Port of DNS over UDP and TCP (RFC 1035 section 4.2).
@@ -48,6 +49,29 @@ pub struct Peer {
 pub struct InvalidDnsServer {
     given: String,
     reason: String,
+}
+
+/// A server that is not asked by TLS or HTTPS.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{given}: {reason}; give tls://HOST[:PORT] or https://HOST[:PORT]/PATH")]
+pub struct NotEncrypted {
+    given: String,
+    reason: String,
+}
+
+impl DnsServer {
+    /// A server that is asked by TLS or HTTPS, and no other.
+    pub fn encrypted(given: &str) -> Result<Self, NotEncrypted> {
+        let refused = |reason: String| NotEncrypted {
+            given: given.to_owned(),
+            reason,
+        };
+        match given.parse() {
+            Ok(Self::Plain(_)) => Err(refused("it would be asked without encryption".to_owned())),
+            Ok(server) => Ok(server),
+            Err(InvalidDnsServer { reason, .. }) => Err(refused(reason)),
+        }
+    }
 }
 
 impl FromStr for DnsServer {
@@ -124,6 +148,19 @@ impl fmt::Display for DnsServer {
     }
 }
 
+impl Serialize for DnsServer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DnsServer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
@@ -185,6 +222,30 @@ mod tests {
         ] {
             let error = given.parse::<DnsServer>().unwrap_err().to_string();
             assert!(error.contains("tls://HOST"), "{error}");
+        }
+    }
+    #[test]
+    fn where_only_encryption_will_do_an_address_is_refused_with_the_forms_that_will() {
+        for given in ["192.0.2.1", "[2001:db8::1]:5353", "dns.example"] {
+            let error = DnsServer::encrypted(given).unwrap_err().to_string();
+            assert!(error.starts_with(given), "{error}");
+            assert!(error.ends_with("give tls://HOST[:PORT] or https://HOST[:PORT]/PATH"));
+        }
+        for given in ["tls://192.0.2.1", "https://dns.example"] {
+            assert!(DnsServer::encrypted(given).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for given in [
+            "192.0.2.1",
+            "tls://[2001:db8::1]",
+            "https://dns.example/resolve?ct=1",
+        ] {
+            let server: DnsServer = given.parse().unwrap();
+            let text = serde_json::to_string(&server).unwrap();
+            assert_eq!(serde_json::from_str::<DnsServer>(&text).unwrap(), server);
         }
     }
 }

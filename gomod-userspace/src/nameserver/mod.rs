@@ -30,8 +30,9 @@ pub mod told;
 #[cfg(test)]
 mod tests;
 
-pub use ask::{Reply, ask};
-pub use dns_server::{DnsServer, InvalidDnsServer};
+pub use ask::{Reply, ask, ask_encrypted};
+pub use dns_server::{DnsServer, InvalidDnsServer, NotEncrypted};
+pub use exchange::{NoAddress, UnexpectedStatus};
 pub use names::{LookupError, Names, Statistics};
 pub use resolv_conf::ResolvConf;
 pub use serving::Serving;

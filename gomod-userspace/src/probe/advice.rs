@@ -227,6 +227,12 @@ pub fn advise(probed: &Probed, finding: &Finding) -> Advice {
         }
         Verdict::Ok => return Advice { team: None, here },
     };
+    if let Some(resolver) = first(finding, "resolvers") {
+        here.insert(
+            0,
+            format!("gomod-trace run --dns {resolver} -- go mod download"),
+        );
+    }
     Advice {
         team: Some(team),
         here,
@@ -254,6 +260,10 @@ fn list(finding: &Finding, name: &str) -> String {
         .filter_map(serde_json::Value::as_str)
         .collect();
     words.join(", ")
+}
+
+fn first<'a>(finding: &'a Finding, name: &str) -> Option<&'a str> {
+    finding.evidence.get(name)?.get(0)?.as_str()
 }
 
 fn text<'a>(finding: &'a Finding, name: &str) -> &'a str {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The arms of the experiment: what is tried, each differing from its neighbour in one thing.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -10,6 +13,7 @@ use super::{
     hello::{Alpn, GoRelease, HelloShape, Secrets, Versions, build},
     task::Piece,
 };
+use crate::nameserver::DnsServer;
 
 /// Whom something is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +37,17 @@ pub enum Arm {
         v6: bool,
         /// Whom.
         server: IpAddr,
+    },
+    /// A resolver of the user's is asked for a name, encrypted.
+    Encrypted {
+        /// Whose name.
+        of: Side,
+        /// By HTTPS; else by TLS.
+        https: bool,
+        /// For AAAA.
+        v6: bool,
+        /// Its number in the list that the experiment has.
+        resolver: usize,
     },
     /// A connection that carries nothing for a while.
     Tcp {
@@ -63,6 +78,15 @@ pub enum Arm {
         /// Where.
         address: SocketAddr,
     },
+}
+
+/// What an arm speaks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// An address.
+    Address(IpAddr),
+    /// A resolver, by its number.
+    Resolver(usize),
 }
 
 /// The hellos that are tried.
@@ -228,30 +252,44 @@ fn two_records(hello: &[u8], cut: usize) -> Vec<u8> {
 }
 
 impl Arm {
-    /// Whose address, or nameserver, it speaks to: tries at the same place keep apart.
-    pub fn place(&self) -> IpAddr {
+    /// What it speaks to: tries at the same place keep apart.
+    pub fn place(&self) -> Place {
         match self {
-            Self::Dns { server, .. } => *server,
+            Self::Dns { server, .. } => Place::Address(*server),
+            Self::Encrypted { resolver, .. } => Place::Resolver(*resolver),
             Self::Tcp { address, .. }
             | Self::NonTls { address }
             | Self::Hello { address, .. }
             | Self::Handshake { address }
-            | Self::Download { address } => address.ip(),
+            | Self::Download { address } => Place::Address(address.ip()),
+        }
+    }
+
+    /// Its stable name in the report: a token, and where. Numbers of resolvers are those of this list.
+    pub fn named<'a>(&'a self, resolvers: &'a [DnsServer]) -> Named<'a> {
+        Named {
+            arm: self,
+            resolvers,
         }
     }
 
     /// What it is, for people, without the place.
     pub fn label(&self) -> String {
-        match self {
-            Self::Dns { of, tcp, v6, .. } => format!(
-                "{} of {} by {}",
+        let question = |of: &Side, v6: &bool, how: &str| {
+            format!(
+                "{} of {} by {how}",
                 if *v6 { "AAAA" } else { "A" },
                 match of {
                     Side::Target => "the name",
                     Side::Control => "the control",
                 },
-                if *tcp { "TCP" } else { "UDP" }
-            ),
+            )
+        };
+        match self {
+            Self::Dns { of, tcp, v6, .. } => question(of, v6, if *tcp { "TCP" } else { "UDP" }),
+            Self::Encrypted { of, https, v6, .. } => {
+                question(of, v6, if *https { "HTTPS" } else { "TLS" })
+            }
             Self::Tcp { at, .. } => match at {
                 Side::Target => "connection, then nothing",
                 Side::Control => "control: connection, then nothing",
@@ -265,26 +303,48 @@ impl Arm {
     }
 }
 
-impl fmt::Display for Arm {
-    /// Its stable name in the report: a token, and where.
+/// An arm by its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    arm: &'a Arm,
+    resolvers: &'a [DnsServer],
+}
+
+impl fmt::Display for Named<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Dns {
-                of,
-                tcp,
-                v6,
-                server,
-            } => write!(
-                formatter,
-                "dns.{}{}.{}@{server}",
+        let question = |of: &Side, v6: &bool, how: &str| {
+            format!(
+                "dns.{}{how}.{}",
                 match of {
                     Side::Target => "",
                     Side::Control => "control.",
                 },
-                if *tcp { "tcp" } else { "udp" },
                 if *v6 { "aaaa" } else { "a" },
-            ),
-            Self::Tcp { at, address } => write!(
+            )
+        };
+        match self.arm {
+            Arm::Dns {
+                of,
+                tcp,
+                v6,
+                server,
+            } => {
+                let token = question(of, v6, if *tcp { "tcp" } else { "udp" });
+                write!(formatter, "{token}@{server}")
+            }
+            Arm::Encrypted {
+                of,
+                https,
+                v6,
+                resolver,
+            } => {
+                let token = question(of, v6, if *https { "https" } else { "tls" });
+                match self.resolvers.get(*resolver) {
+                    Some(server) => write!(formatter, "{token}@{server}"),
+                    None => write!(formatter, "{token}@{resolver}"),
+                }
+            }
+            Arm::Tcp { at, address } => write!(
                 formatter,
                 "tcp{}@{address}",
                 match at {
@@ -292,71 +352,10 @@ impl fmt::Display for Arm {
                     Side::Control => ".control",
                 }
             ),
-            Self::NonTls { address } => write!(formatter, "non_tls@{address}"),
-            Self::Hello { kind, address } => write!(formatter, "{}@{address}", kind.token()),
-            Self::Handshake { address } => write!(formatter, "handshake@{address}"),
-            Self::Download { address } => write!(formatter, "download@{address}"),
+            Arm::NonTls { address } => write!(formatter, "non_tls@{address}"),
+            Arm::Hello { kind, address } => write!(formatter, "{}@{address}", kind.token()),
+            Arm::Handshake { address } => write!(formatter, "handshake@{address}"),
+            Arm::Download { address } => write!(formatter, "download@{address}"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::{Parsed, tls::ClientHello};
-
-    fn hello(kind: Hello) -> (Vec<usize>, ClientHello) {
-        let mut random = fastrand::Rng::with_seed(3);
-        let pieces = kind.pieces(GoRelease::NEWEST, "a.example", "b.example", &mut random);
-        let lengths = pieces.iter().map(|piece| piece.0.len()).collect();
-        let bytes: Vec<u8> = pieces.into_iter().flat_map(|piece| piece.0).collect();
-        let Parsed::Complete { value, .. } = ClientHello::parse(&bytes).unwrap() else {
-            panic!("{kind:?} is incomplete")
-        };
-        (lengths, value)
-    }
-
-    #[test]
-    fn each_hello_differs_in_what_it_is_for() {
-        for (kind, name, large) in [
-            (Hello::Go, Some("a.example"), true),
-            (Hello::Control, Some("b.example"), true),
-            (Hello::Small, Some("a.example"), false),
-            (Hello::ControlName, Some("b.example"), false),
-            (Hello::NoName, None, false),
-            (Hello::TargetNameAtControl, Some("a.example"), false),
-            (Hello::Http1, Some("a.example"), true),
-        ] {
-            let (_, hello) = hello(kind);
-            assert_eq!(hello.server_name.as_deref(), name, "{kind:?}");
-            assert_eq!(hello.bytes > 1460, large, "{kind:?}");
-        }
-        assert_eq!(hello(Hello::Http1).1.alpn, ["http/1.1"]);
-        assert!(hello(Hello::NoAlpn).1.alpn.is_empty());
-        assert_eq!(hello(Hello::Tls12).1.versions, ["1.2"]);
-        assert_eq!(hello(Hello::Tls13).1.versions, ["1.3"]);
-    }
-
-    #[test]
-    fn cuts_lie_where_they_should() {
-        let (small, whole) = hello(Hello::Small);
-        assert_eq!(small.len(), 1);
-        let (before, _) = hello(Hello::SplitBeforeName);
-        let (inside, _) = hello(Hello::SplitInsideName);
-        assert_eq!((before.len(), inside.len()), (2, 2));
-        assert_eq!(inside[0] - before[0], "a.example".len() / 2);
-        let (records, split) = hello(Hello::SplitRecords);
-        assert_eq!(records, [small[0] + 5]);
-        assert_eq!(split.server_name, whole.server_name);
-    }
-
-    #[test]
-    fn names_in_the_report_are_one_each() {
-        let mut names: Vec<_> = Hello::MATRIX.iter().map(|hello| hello.token()).collect();
-        names.extend([Hello::Go, Hello::Control, Hello::ControlSmall].map(Hello::token));
-        let count = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), count);
     }
 }

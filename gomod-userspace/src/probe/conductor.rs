@@ -22,6 +22,7 @@ use super::{
     witness::Witness,
     work::{Work, addresses},
 };
+use crate::nameserver::DnsServer;
 
 /// Go's own limit for one question (`net/dnsclient_unix.go`).
 const DNS_LIMIT: Duration = Duration::from_secs(5);
@@ -45,6 +46,8 @@ pub struct Options {
     pub path: String,
     /// How much of it, bytes.
     pub bytes: u64,
+    /// Resolvers that are asked encrypted, beside the nameservers.
+    pub resolvers: Vec<DnsServer>,
 }
 
 /// How far it is.
@@ -151,6 +154,7 @@ impl<'a> Conductor<'a> {
             controls,
             matrix: None,
             nameservers: nameservers.to_vec(),
+            resolvers: self.options.resolvers.clone(),
             asked_dns,
             proxied: proxy.is_some(),
             results: Results::default(),
@@ -158,6 +162,9 @@ impl<'a> Conductor<'a> {
         self.connect(&mut work, &experiment).await?;
         self.greet(&mut work, &mut experiment).await?;
         self.transfer(&mut work, &experiment).await?;
+        if asked_dns {
+            self.ask_encrypted(&mut work, &experiment.resolvers).await?;
+        }
 
         if self.witness.is_some() {
             tokio::time::sleep(SETTLED).await;
@@ -236,6 +243,10 @@ impl<'a> Conductor<'a> {
     fn task(&mut self, work: &Work<'_>, arm: Arm) -> Task {
         self.next_id = self.next_id.wrapping_add(1);
         let (host, control) = (work.host, work.control);
+        let name = |of| match of {
+            Side::Target => host.name.clone(),
+            Side::Control => control.name.clone(),
+        };
         let mut limit = work.limit;
         let act = match arm {
             Arm::Dns {
@@ -248,12 +259,18 @@ impl<'a> Conductor<'a> {
                 Act::Dns {
                     server: SocketAddr::new(server, 53),
                     tcp,
-                    name: match of {
-                        Side::Target => host,
-                        Side::Control => control,
-                    }
-                    .name
-                    .clone(),
+                    name: name(of),
+                    v6,
+                }
+            }
+            Arm::Encrypted {
+                of, v6, resolver, ..
+            } => {
+                limit = DNS_LIMIT;
+                Act::Encrypted {
+                    // Its number is one of this list's.
+                    server: self.options.resolvers[resolver].clone(),
+                    name: name(of),
                     v6,
                 }
             }

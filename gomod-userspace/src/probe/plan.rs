@@ -3,22 +3,21 @@
 
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
     time::{Duration, Instant},
 };
 
-use super::arm::Arm;
+use super::arm::{Arm, Place};
 
 /// How gently the network is treated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     /// Tries at once.
     pub(super) at_once: usize,
-    /// Tries at once at one address.
+    /// Tries at once at one place.
     pub(super) at_once_there: usize,
     /// Between two beginnings.
     pub(super) apart: Duration,
-    /// After a failure, nothing new goes to that address for so long.
+    /// After a failure, nothing new goes to that place for so long.
     pub(super) cool_down: Duration,
 }
 
@@ -33,12 +32,12 @@ impl Default for Pace {
     }
 }
 
-/// Tries that are still to be made, and how busy each address is.
+/// Tries that are still to be made, and how busy each place is.
 #[derive(Debug)]
 pub(super) struct Plan {
     pending: Vec<Arm>,
-    busy: BTreeMap<IpAddr, usize>,
-    rest_until: BTreeMap<IpAddr, Instant>,
+    busy: BTreeMap<Place, usize>,
+    rest_until: BTreeMap<Place, Instant>,
     under_way: usize,
     last: Option<Instant>,
     pace: Pace,
@@ -100,9 +99,9 @@ impl Plan {
         {
             return Next::Wait(Some(earliest));
         }
-        let rested = |place: &IpAddr| self.rest_until.get(place).is_none_or(|until| *until <= now);
+        let rested = |place: &Place| self.rest_until.get(place).is_none_or(|until| *until <= now);
         let free =
-            |place: &IpAddr| self.busy.get(place).copied().unwrap_or(0) < self.pace.at_once_there;
+            |place: &Place| self.busy.get(place).copied().unwrap_or(0) < self.pace.at_once_there;
         if let Some(position) = self
             .pending
             .iter()

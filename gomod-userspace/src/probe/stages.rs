@@ -14,6 +14,7 @@ use super::{
     task::{Ending, Failure},
     work::Work,
 };
+use crate::nameserver::DnsServer;
 
 /// A whole handshake or a request takes several round trips, and work of the server.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(5);
@@ -61,6 +62,27 @@ impl Conductor<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Every resolver that is asked encrypted, for the host and the control: last, as one that is dead takes its time.
+    pub(super) async fn ask_encrypted(
+        &mut self,
+        work: &mut Work<'_>,
+        resolvers: &[DnsServer],
+    ) -> Result<(), ProbeError> {
+        let mut arms = Vec::new();
+        for (resolver, server) in resolvers.iter().enumerate() {
+            let https = matches!(server, DnsServer::Https { .. });
+            for v6 in [false, true] {
+                arms.extend([Side::Control, Side::Target].map(|of| Arm::Encrypted {
+                    of,
+                    https,
+                    v6,
+                    resolver,
+                }));
+            }
+        }
+        self.run(work, "encrypted names", &arms).await
     }
 
     /// Connections that carry nothing, to every address.

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::nameserver::DnsServer;
+
 /// One thing to try, once, on sockets of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
@@ -49,6 +51,15 @@ pub enum Act {
         server: SocketAddr,
         /// By TCP; else by UDP.
         tcp: bool,
+        /// For which name.
+        name: String,
+        /// For AAAA; else for A.
+        v6: bool,
+    },
+    /// Ask a resolver by TLS or HTTPS.
+    Encrypted {
+        /// Whom.
+        server: DnsServer,
         /// For which name.
         name: String,
         /// For AAAA; else for A.
@@ -212,6 +223,13 @@ pub enum Failure {
         /// Positive errno.
         errno: i32,
     },
+    /// The resolver's own name has no address.
+    DnsNoAddress,
+    /// The resolver answered by HTTPS, without success.
+    DnsHttpStatus {
+        /// HTTP status.
+        status: u16,
+    },
     /// Something of this machine's.
     System {
         /// What and why.
@@ -252,7 +270,8 @@ impl Failure {
             Self::Reset => "connection_reset",
             Self::Closed => "eof_error",
             Self::ProxyRefused { .. } => "proxy_refused",
-            Self::DnsUnreachable { .. } => "dns_server_unreachable",
+            Self::DnsUnreachable { .. } | Self::DnsNoAddress => "dns_server_unreachable",
+            Self::DnsHttpStatus { .. } => "http_unexpected_status_code",
             Self::System { .. } => "system_error",
         }
     }

@@ -3,6 +3,7 @@
 
 mod capture;
 mod cases;
+mod encrypted;
 mod firewall;
 mod proxy;
 mod refusals;
@@ -33,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     [
         cases::trials(),
         capture::trials(),
+        encrypted::trials(),
         firewall::trials(),
         proxy::trials(),
         refusals::trials(),

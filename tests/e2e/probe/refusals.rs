@@ -39,6 +39,10 @@ fn bad_command_lines() {
             &["probe", "a.example", "--control", "a.example"],
             "--control",
         ),
+        (
+            &["probe", "a.example", "--dns", "192.0.2.1"],
+            "give tls://HOST[:PORT] or https://HOST[:PORT]/PATH",
+        ),
         (&["probe", "a.example", "--path", "x y"], "--path"),
         (&["probe", "a.example", "--json", "-"], "/dev/stdout"),
         (

@@ -39,7 +39,7 @@ pub(super) fn write_pcap(
                         .find(|socket| socket.cookie == cookie.0)?;
                     Some(format!(
                         "process gomod-trace probe-worker{process}; {}; {}; verdict of {}: {}",
-                        socket.arm,
+                        socket.arm.named(&host.experiment.resolvers),
                         socket.ending.failure_word().unwrap_or("passed"),
                         host.host,
                         host.findings

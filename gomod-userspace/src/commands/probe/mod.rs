@@ -30,6 +30,7 @@ use super::{preamble, say};
 use crate::{
     kernel,
     launch::{Cgroup, Duty, Hierarchy, Invoker, Source, TrustStore, sweep},
+    nameserver::DnsServer,
     probe::{
         Host, Verdict,
         client::Client,
@@ -72,6 +73,15 @@ pub(super) struct Arguments {
     /// The file of which the first part is fetched, to see whether something cuts or slows transfers.
     #[arg(long, value_name = "PATH", default_value = LARGE_FILE)]
     path: String,
+    /// Resolvers that are asked encrypted, beside the system's nameservers.
+    #[arg(
+        long,
+        value_name = "URL",
+        value_parser = DnsServer::encrypted,
+        help = "Ask this resolver, too: tls://HOST[:PORT], or https://HOST[:PORT]/PATH. Shows whether names that the \
+                system's nameservers do not give are known elsewhere. May be given several times"
+    )]
+    dns: Vec<DnsServer>,
     /// Ignore `HTTPS_PROXY`.
     #[arg(long)]
     direct: bool,
@@ -190,6 +200,7 @@ async fn probe(
         release: arguments.go,
         path: arguments.path.clone(),
         bytes: 256 * 1024,
+        resolvers: each_once(&arguments.dns),
     };
     let bar = progress_bar(arguments.quiet);
     let mut host_shown = String::new();
@@ -217,6 +228,16 @@ async fn probe(
         } else {
             in_hosts_file(&host.name)
         };
+        if !arguments.dns.is_empty() && (proxy.is_some() || !known.is_empty()) {
+            say(format_args!(
+                "{host}: --dns is not used, as {}",
+                if proxy.is_some() {
+                    "the HTTP proxy looks up the name"
+                } else {
+                    "/etc/hosts has the address"
+                }
+            ));
+        }
         let probed = conductor
             .probe(
                 host,
@@ -266,6 +287,16 @@ async fn probe(
     } else {
         ExitCode::from(FOUND)
     })
+}
+
+fn each_once(given: &[DnsServer]) -> Vec<DnsServer> {
+    let mut once: Vec<DnsServer> = Vec::new();
+    for server in given {
+        if !once.contains(server) {
+            once.push(server.clone());
+        }
+    }
+    once
 }
 
 /// How the worker is called.

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -25,6 +25,11 @@ const MAX_LEN: usize = 65_535;
 /// While answers are awaited, the connection is tried this often, and takes this long to show that it lives: one that a
 /// middlebox has forgotten would swallow every question until TCP gives up.
 const PING: Duration = Duration::from_secs(1);
+
+/// The server answered the request, but not with success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("HTTP status {0}")]
+pub struct UnexpectedStatus(pub StatusCode);
 
 /// A server.
 pub(in super::super) struct Https {
@@ -102,10 +107,7 @@ impl Https {
             .await
             .map_err(io::Error::other)?;
         if !response.status().is_success() {
-            return Err(io::Error::other(format!(
-                "HTTP status {}",
-                response.status()
-            )));
+            return Err(io::Error::other(UnexpectedStatus(response.status())));
         }
         let body = Limited::new(response.into_body(), MAX_LEN)
             .collect()

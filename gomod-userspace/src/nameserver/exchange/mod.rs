@@ -7,7 +7,9 @@ mod tls;
 mod udp;
 
 pub(super) use https::Https;
+pub use https::UnexpectedStatus;
 pub(super) use stream::{read_message, write_message};
+pub use tls::NoAddress;
 pub(super) use tls::Tls;
 
 use std::io;

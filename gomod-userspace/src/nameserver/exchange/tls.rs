@@ -22,6 +22,16 @@ const MAX_IDLE: usize = 8;
 /// How long.
 const IDLE: Duration = Duration::from_secs(8);
 
+/// The server's own name can't be resolved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{server} has no address: {why}")]
+pub struct NoAddress {
+    /// Its name and port.
+    pub server: String,
+    /// Why.
+    pub why: String,
+}
+
 /// A server.
 pub(in super::super) struct Tls {
     peer: Peer,
@@ -92,10 +102,11 @@ pub(super) async fn secure(
     let addresses = match &peer.name {
         ServerName::IpAddress(address) => vec![SocketAddr::new((*address).into(), peer.port)],
         name => tokio::net::lookup_host((name.to_str().as_ref(), peer.port))
-            .await?
+            .await
+            .map_err(|error| no_address(peer, &error.to_string()))?
             .collect(),
     };
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, format!("{peer} has no address"));
+    let mut failure = no_address(peer, "nothing was found");
     for address in addresses {
         match connect(address).await {
             Ok(stream) => return connector.connect(peer.name.clone(), stream).await,
@@ -103,4 +114,14 @@ pub(super) async fn secure(
         }
     }
     Err(failure)
+}
+
+fn no_address(peer: &Peer, why: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::NotFound,
+        NoAddress {
+            server: peer.to_string(),
+            why: why.to_owned(),
+        },
+    )
 }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{Experiment, Finding};
+use super::{Experiment, Finding, encrypted::Encrypted};
 use crate::{
     diagnose::{Confidence, Verdict as Passive},
     probe::{
@@ -199,11 +199,15 @@ fn by_server(experiment: &Experiment, said: &[(IpAddr, Saying, Saying)]) -> Vec<
             if verdict == Verdict::DnsNxdomain
                 && (nothing || !KNOWN.contains(&experiment.host.as_str()))
             {
-                finding = finding.at_most(Confidence::Suspected);
-                finding.evidence.text(
-                    "unless",
-                    "the name does not exist: look at its spelling, and ask from another network",
-                );
+                // Where another resolver knows the name, it exists.
+                let known = Encrypted::of(experiment);
+                finding = finding.at_most(known.confidence());
+                if known.is_empty() {
+                    finding.evidence.text(
+                        "unless",
+                        "the name does not exist: look at its spelling, and ask from another network",
+                    );
+                }
             }
             findings.push(finding);
         }
@@ -262,10 +266,18 @@ fn of_servers<'a>(
         })
         .cloned()
         .collect();
+    // Where the control fails, too, nothing is said of the name.
+    let encrypted = if verdict == Verdict::ControlFailed {
+        Encrypted::default()
+    } else {
+        Encrypted::of(experiment)
+    };
+    encrypted.name(&mut finding.evidence);
     finding.evidence.compared([
         ("udp", wrong.as_slice()),
         ("tcp", tcp.as_slice()),
         ("control", control.as_slice()),
+        ("encrypted", encrypted.tries.as_slice()),
     ]);
     finding
 }
@@ -321,7 +333,7 @@ fn bogon(experiment: &Experiment) -> Option<Finding> {
 
 /// IANA's special-purpose registries (RFC 6890), without those that are private, and without 198.18.0.0/15, which
 /// laboratories and some VPN clients do serve hosts on.
-fn is_never_public(address: IpAddr) -> bool {
+pub(super) fn is_never_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             let first = v4.octets()[0];

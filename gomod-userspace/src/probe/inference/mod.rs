@@ -6,6 +6,7 @@
 
 mod connect;
 mod dns;
+mod encrypted;
 mod finding;
 mod hello;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use super::{
     task::Ending,
     verdict::Verdict,
 };
-use crate::diagnose::Confidence;
+use crate::{diagnose::Confidence, nameserver::DnsServer};
 
 /// What inference looks at.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Experiment {
     pub matrix: Option<SocketAddr>,
     /// The nameservers.
     pub nameservers: Vec<IpAddr>,
+    /// Resolvers that were asked encrypted, beside them.
+    pub resolvers: Vec<DnsServer>,
     /// The nameservers were asked for the host's addresses (not with a proxy, nor if /etc/hosts has them).
     pub asked_dns: bool,
     /// All of it went through an HTTP proxy.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Worlds in which one thing is wrong, and what must be said of them.
 
+mod encrypted;
 mod world;
 
 use proptest::prelude::*;
@@ -9,6 +10,7 @@ use super::*;
 use crate::{
     diagnose::Verdict as Passive,
     probe::{
+        arm::Place,
         results::{Seen, Try, try_of},
         task::{Ending, Failure, Icmp, Transfer},
     },
@@ -242,7 +244,7 @@ fn syns() {
             | Arm::NonTls { .. }
             | Arm::Handshake { .. }
             | Arm::Download { .. }
-                if arm.place() == TARGET.parse::<SocketAddr>().unwrap().ip() =>
+                if arm.place() == Place::Address(TARGET.parse::<SocketAddr>().unwrap().ip()) =>
             {
                 failed(failure.clone())
             }

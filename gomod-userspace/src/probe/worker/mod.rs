@@ -5,6 +5,7 @@
 mod dial;
 mod dns;
 mod download;
+mod encrypted;
 mod exchange;
 mod handshake;
 mod issuer;
@@ -178,6 +179,9 @@ async fn perform(task: Task, roots: &Arc<RootCertStore>) -> Observation {
             name,
             v6,
         } => dns::ask(*server, *tcp, name, *v6, limit, &mut trace).await,
+        Act::Encrypted { server, name, v6 } => {
+            encrypted::ask(server, name, *v6, roots, limit, &mut trace).await
+        }
         Act::Idle { route, hold_ms } => {
             exchange::idle(route, Duration::from_millis(*hold_ms), limit, &mut trace).await
         }

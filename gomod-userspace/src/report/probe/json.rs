@@ -89,7 +89,7 @@ fn host(probed: &Probed) -> HostReport<'_> {
             .map(|(arm, tries)| {
                 let tally = Tally::of(tries);
                 ArmReport {
-                    name: arm.to_string(),
+                    name: arm.named(&probed.experiment.resolvers).to_string(),
                     tries: tally.tries,
                     passed: tally.passed,
                     failures: tally.failures,

@@ -75,6 +75,7 @@ fn section(arm: &Arm, probed: &Probed) -> (u8, usize) {
             let servers = &experiment.nameservers;
             (0, servers.iter().position(|one| one == server).unwrap_or(0))
         }
+        Arm::Encrypted { resolver, .. } => (0, experiment.nameservers.len() + resolver),
         Arm::Tcp { .. } => (1, 0),
         Arm::Hello { kind, address } if kind.at() == Side::Control => {
             (3, number(&experiment.controls, address))
@@ -89,6 +90,10 @@ fn section(arm: &Arm, probed: &Probed) -> (u8, usize) {
 fn heading(arm: &Arm, probed: &Probed) -> String {
     match arm {
         Arm::Dns { server, .. } => format!("nameserver {server}"),
+        Arm::Encrypted { resolver, .. } => match probed.experiment.resolvers.get(*resolver) {
+            Some(server) => format!("resolver {server}"),
+            None => format!("resolver {resolver}"),
+        },
         Arm::Tcp { .. } => "TCP".to_owned(),
         Arm::Hello { kind, address } if kind.at() == Side::Control => {
             format!("to {} at {address}", probed.experiment.control)

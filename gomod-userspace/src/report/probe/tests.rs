@@ -51,6 +51,7 @@ fn reset() -> Probed {
         controls: vec![control],
         matrix: Some(target),
         nameservers: Vec::new(),
+        resolvers: Vec::new(),
         asked_dns: false,
         proxied: false,
         results,

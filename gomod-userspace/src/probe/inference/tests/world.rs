@@ -11,8 +11,8 @@ pub(super) const SERVERS: [&str; 2] = ["198.18.1.1", "198.18.1.2"];
 /// What happens without any fault.
 pub(super) fn sound(arm: &Arm) -> Ending {
     match arm {
-        Arm::Dns { v6: true, .. } => resolved("NOERROR", &[]),
-        Arm::Dns { of, .. } => resolved(
+        Arm::Dns { v6: true, .. } | Arm::Encrypted { v6: true, .. } => resolved("NOERROR", &[]),
+        Arm::Dns { of, .. } | Arm::Encrypted { of, .. } => resolved(
             "NOERROR",
             &[match of {
                 Side::Target => "198.18.2.1",
@@ -111,6 +111,7 @@ pub(super) fn world(tries: usize, wrong: impl Fn(&Arm, usize) -> Option<Ending>)
         controls: vec![CONTROL.parse().unwrap()],
         matrix: Some(TARGET.parse().unwrap()),
         nameservers: SERVERS.map(|server| server.parse().unwrap()).to_vec(),
+        resolvers: Vec::new(),
         asked_dns: true,
         proxied: false,
         results,
