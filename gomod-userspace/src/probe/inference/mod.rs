@@ -163,7 +163,7 @@ fn quiet(experiment: &Experiment) -> Finding {
     let unsteady: Vec<String> = results
         .arms()
         .filter(|(arm, tries)| is_unsteady(arm, tries))
-        .map(|(arm, _)| arm.to_string())
+        .map(|(arm, _)| arm.named(&experiment.resolvers).to_string())
         .collect();
     if !whole || !unsteady.is_empty() {
         let mut finding = Finding::new(Verdict::ControlFailed, Confidence::Suspected, m - n, m);

@@ -69,14 +69,14 @@ fn a_proxy_that_opens_no_tunnel() {
         } => refuses(403),
         _ => None,
     });
-    let refused = Verdict::Seen(Passive::TunnelRefused);
-    assert_eq!(only(&this_host), (refused, Confidence::Confirmed));
+    let verdict = Verdict::Seen(Passive::TunnelRefused);
+    assert_eq!(only(&this_host), (verdict, Confidence::Confirmed));
     assert_eq!(infer(&this_host)[0].evidence.get("status").unwrap(), 403);
     let any = world(5, |arm, _| match arm {
         Arm::Tcp { .. } => refuses(0),
         _ => None,
     });
-    assert_eq!(only(&any), (refused, Confidence::Likely));
+    assert_eq!(only(&any), (verdict, Confidence::Likely));
     assert!(infer(&any)[0].evidence.get("status").is_none());
 }
 
