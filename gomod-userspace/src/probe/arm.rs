@@ -104,6 +104,8 @@ pub enum Hello {
     ControlName,
     /// No name at the target.
     NoName,
+    /// No name at the control.
+    NoNameAtControl,
     /// Target's name at the control.
     TargetNameAtControl,
     /// In two segments, cut before the name.
@@ -124,10 +126,11 @@ pub enum Hello {
 
 impl Hello {
     /// Every arm but the two of the base and the control, in the order of the table.
-    pub const MATRIX: [Self; 11] = [
+    pub const MATRIX: [Self; 12] = [
         Self::Small,
         Self::ControlName,
         Self::NoName,
+        Self::NoNameAtControl,
         Self::TargetNameAtControl,
         Self::SplitBeforeName,
         Self::SplitInsideName,
@@ -141,7 +144,10 @@ impl Hello {
     /// Whose address it is sent to.
     pub const fn at(self) -> Side {
         match self {
-            Self::Control | Self::ControlSmall | Self::TargetNameAtControl => Side::Control,
+            Self::Control
+            | Self::ControlSmall
+            | Self::NoNameAtControl
+            | Self::TargetNameAtControl => Side::Control,
             _ => Side::Target,
         }
     }
@@ -149,7 +155,7 @@ impl Hello {
     /// Whose name is in it.
     pub const fn name(self) -> Option<Side> {
         match self {
-            Self::NoName => None,
+            Self::NoName | Self::NoNameAtControl => None,
             Self::Control | Self::ControlSmall | Self::ControlName => Some(Side::Control),
             _ => Some(Side::Target),
         }
@@ -164,6 +170,7 @@ impl Hello {
             Self::Small => "hello.small",
             Self::ControlName => "hello.control_name",
             Self::NoName => "hello.no_name",
+            Self::NoNameAtControl => "hello.no_name_at_control",
             Self::TargetNameAtControl => "hello.target_name_at_control",
             Self::SplitBeforeName => "hello.split_before_name",
             Self::SplitInsideName => "hello.split_inside_name",
@@ -184,6 +191,7 @@ impl Hello {
             Self::Small => "small hello (no post-quantum key)",
             Self::ControlName => "control's name",
             Self::NoName => "no name",
+            Self::NoNameAtControl => "no name at control's address",
             Self::TargetNameAtControl => "target's name at control's address",
             Self::SplitBeforeName => "two segments, cut before the name",
             Self::SplitInsideName => "two segments, cut inside the name",

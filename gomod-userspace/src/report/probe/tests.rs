@@ -84,7 +84,7 @@ fn the_report_follows_its_schema() {
     assert_eq!(report["started"], "2026-01-02T03:04:05Z");
     assert_eq!(host["verdicts"][0]["verdict"], "interference.sni.reset");
     assert_eq!(host["verdicts"][0]["stage"], "hello");
-    assert_eq!(host["arms"].as_array().unwrap().len(), 14);
+    assert_eq!(host["arms"].as_array().unwrap().len(), 15);
     // Each verdict a probe can give is one that the schema knows.
     let known = schema["$defs"]["verdict"]["properties"]["verdict"]["enum"]
         .as_array()
