@@ -109,15 +109,21 @@ fn many_connections() {
     });
 }
 
-/// Opens files with the shell's own hands, so that all is done by one process: names in vain, then one of them that another
-/// process has completed, twice; then, many times, one that was there all along, and a `go.mod`.
+/// Opens files with the shell's own hands, so that all is done by one process: names in vain, then those that another process
+/// has completed meanwhile, twice, one after an error between; then, many times, one that was there all along, and a `go.mod`.
 const LOOKING: &str = r#"
     look() { true <"$1" 2>/dev/null; }
     cd "$0"
     look v1.2.3-some.mod
-    look v1.2.3-some.info
-    sh -c 'echo >v1.2.3-some.mod'
     look v1.2.3-some.mod
+    look v1.2.3-loop.info
+    look "$1/v1.2.3-far.mod"
+    sh -c 'echo >v1.2.3-some.mod; ln -s v1.2.3-loop.info v1.2.3-loop.info; echo >"$0/v1.2.3-far.mod"' "$1"
+    look v1.2.3-some.mod
+    look v1.2.3-loop.info
+    look "$1/v1.2.3-far.mod"
+    sh -c 'rm v1.2.3-loop.info; echo >v1.2.3-loop.info'
+    look v1.2.3-loop.info
     for again in 1 2 3 4 5 6 7 8; do
         look v1.2.3-other.zip
         look extracted-module/go.mod
@@ -130,7 +136,11 @@ fn found_files() {
     in_a_cgroup(async |cgroup, tracer| {
         let scratch = Scratch::new("kernel_programs::found_files");
         let directory = scratch.path();
-        std::fs::create_dir(directory.join("extracted-module")).unwrap();
+        // Longer than what the kernel programs tell names apart by.
+        let far = "far".repeat(60);
+        for name in ["extracted-module", &far] {
+            std::fs::create_dir(directory.join(name)).unwrap();
+        }
         for name in ["v1.2.3-other.zip", "extracted-module/go.mod"] {
             std::fs::write(directory.join(name), "").unwrap();
         }
@@ -139,6 +149,7 @@ fn found_files() {
             "-c".as_ref(),
             LOOKING.as_ref(),
             directory.as_os_str(),
+            far.as_ref(),
         ];
         let events = events_of(cgroup, tracer, &scratch, program).await;
         let told: Vec<(&str, bool)> = events
@@ -152,8 +163,11 @@ fn found_files() {
             .collect();
         let mut expected = vec![
             ("v1.2.3-some.mod", false),
-            ("v1.2.3-some.info", false),
+            ("v1.2.3-loop.info", false),
+            ("v1.2.3-far.mod", false),
             ("v1.2.3-some.mod", true),
+            ("v1.2.3-far.mod", true),
+            ("v1.2.3-loop.info", true),
         ];
         // A few of the rest say where the cache is.
         expected.extend([("v1.2.3-other.zip", true); 4]);
