@@ -151,11 +151,7 @@ impl Conductor<'_> {
         for target in &open {
             clean.extend([Hello::ControlName, Hello::NoName].map(|kind| hello(kind, *target)));
             clean.push(Arm::NonTls { address: *target });
-            for kind in [
-                Hello::Control,
-                Hello::ControlSmall,
-                Hello::NoNameAtControl,
-            ] {
+            for kind in [Hello::Control, Hello::ControlSmall, Hello::NoNameAtControl] {
                 if let Some(address) = control_beside(&experiment.controls, *target) {
                     let arm = hello(kind, address);
                     if !clean.contains(&arm) {
