@@ -25,8 +25,8 @@ pub(super) struct Ring {
     lost_reported: u64,
 }
 
-/// A timer of the kernel's. tokio's own would be half a millisecond late on average, and each of its ticks costs four
-/// system calls in place of two: that is most of what an agent does that has nothing to tell.
+/// A timer of the kernel's. tokio's own counts in milliseconds, so that it comes up to one late; and when it is set to less than
+/// what the thread waits for already, it wakes that thread through a descriptor, which is one system call more.
 struct Poll(AsyncFd<OwnedFd>);
 
 impl Poll {

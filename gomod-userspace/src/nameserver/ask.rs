@@ -86,13 +86,12 @@ pub async fn ask_encrypted(
     patience: Duration,
 ) -> io::Result<Response> {
     let id = random_id()?;
-    let kind = if v6 { RecordType::AAAA } else { RecordType::A };
-    let question = question(id, name, kind)?;
+    let question = address_question(id, name, v6)?;
     let server = Server::new(server.clone(), roots);
     let answer = timeout(patience, server.pass(&question, true))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    read(&answer, id).ok_or_else(|| {
+    answer_to(id, &answer).ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::InvalidData,
             format!("{server:?} answered with something that does not answer the question"),
@@ -102,13 +101,14 @@ pub async fn ask_encrypted(
 
 async fn once(server: SocketAddr, name: &str) -> io::Result<(Response, Duration)> {
     let id = random_id()?;
-    let question = question(id, name, RecordType::A)?;
+    let question = address_question(id, name, false)?;
     let began = Instant::now();
-    let response = by_udp(server, &question, |bytes| read(bytes, id)).await?;
+    let response = by_udp(server, &question, |bytes| answer_to(id, bytes)).await?;
     Ok((response, began.elapsed()))
 }
 
-fn read(bytes: &[u8], id: u16) -> Option<Response> {
+/// The answer to the question with this number; `None` for anything else.
+pub fn answer_to(id: u16, bytes: &[u8]) -> Option<Response> {
     match dns::Message::parse(bytes) {
         Ok(Parsed::Complete {
             value: dns::Message::Response(response),
@@ -118,7 +118,9 @@ fn read(bytes: &[u8], id: u16) -> Option<Response> {
     }
 }
 
-fn question(id: u16, name: &str, kind: RecordType) -> io::Result<Vec<u8>> {
+/// A question for the addresses of one family of `name`, as `go` asks it: recursion desired, EDNS0.
+pub fn address_question(id: u16, name: &str, v6: bool) -> io::Result<Vec<u8>> {
+    let kind = if v6 { RecordType::AAAA } else { RecordType::A };
     let name = Name::from_ascii(format!("{name}.")).map_err(io::Error::other)?;
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;

@@ -30,7 +30,7 @@ pub mod told;
 #[cfg(test)]
 mod tests;
 
-pub use ask::{Reply, ask, ask_encrypted};
+pub use ask::{Reply, address_question, answer_to, ask, ask_encrypted};
 pub use dns_server::{DnsServer, InvalidDnsServer, NotEncrypted};
 pub use exchange::{NoAddress, UnexpectedStatus};
 pub use names::{LookupError, Names, Statistics};

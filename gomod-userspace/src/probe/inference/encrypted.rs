@@ -77,7 +77,7 @@ impl<'a> Encrypted<'a> {
 fn gives_addresses(tries: &[Try]) -> bool {
     let gives = |one: &&Try| {
         matches!(&one.ending, Ending::Resolved { rcode, addresses } if rcode == "NOERROR"
-            && addresses.iter().any(|address| !super::dns::is_never_public(*address)))
+            && addresses.iter().any(|address| !super::bogon::is_never_public(*address)))
     };
     !tries.is_empty() && tries.iter().filter(gives).count() * 5 >= tries.len() * 4
 }

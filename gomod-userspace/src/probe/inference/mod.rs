@@ -4,6 +4,7 @@
 //! One variable at a time: a cause is named only where an arm fails and its neighbour, which differs in that one thing,
 //! passes. Where the control fails as well, nothing is said of the host.
 
+mod bogon;
 mod connect;
 mod dns;
 mod encrypted;
@@ -169,10 +170,10 @@ fn quiet(experiment: &Experiment) -> Finding {
         let mut finding = Finding::new(Verdict::ControlFailed, Confidence::Suspected, m - n, m);
         finding.evidence.text(
             "why",
-            "tries fail and pass by turns, or too few could be made: try again, with more --tries",
+            "tries fail without a pattern, or too few could be made: try again, with more --tries",
         );
         if !unsteady.is_empty() {
-            finding.evidence.value("by_turns", unsteady);
+            finding.evidence.value("failing", unsteady);
         }
         return finding;
     }
@@ -186,7 +187,8 @@ fn quiet(experiment: &Experiment) -> Finding {
     finding
 }
 
-/// What `go` needs, and what fails and passes by turns. Of a transfer, any failure counts: those with a pattern have a verdict.
+/// True for what `go` needs and what fails without a pattern: by turns, or, as a transfer, in another way than those that have
+/// a verdict.
 fn is_unsteady(arm: &Arm, tries: &[Try]) -> bool {
     match arm {
         Arm::Download { .. } => matches!(fate(tries), Fate::Mixed | Fate::Fails(_)),

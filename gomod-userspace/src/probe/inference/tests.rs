@@ -2,6 +2,8 @@
 //! Worlds in which one thing is wrong, and what must be said of them.
 
 mod encrypted;
+mod nameservers;
+mod transfers;
 mod world;
 
 use proptest::prelude::*;
@@ -44,20 +46,6 @@ fn ok_names_who_signed_and_says_if_no_file_came() {
     let findings = infer(&missing);
     let told = findings[0].evidence.get("transfer").unwrap().to_string();
     assert!(told.contains("status 404"), "{told}");
-}
-
-#[test]
-fn transfers_that_break_by_turns_are_not_well() {
-    let world = world(5, |arm, number| {
-        (matches!(arm, Arm::Download { .. }) && number < 3)
-            .then_some(Ending::Cut(transfer(1_000, 10)))
-    });
-    let findings = infer(&world);
-    assert_eq!(findings[0].verdict, Verdict::ControlFailed);
-    assert_eq!(
-        findings[0].evidence.get("by_turns").unwrap(),
-        &serde_json::json!([format!("download@{TARGET}")])
-    );
 }
 
 #[test]
@@ -281,85 +269,6 @@ fn a_strange_issuer() {
     assert_eq!(
         infer(&experiment)[0].evidence.get("issuer").unwrap(),
         "CN=Corp Inspection"
-    );
-}
-
-#[test]
-fn transfers() {
-    let cut_at = |bytes: [u64; 5]| {
-        world(5, move |arm, number| {
-            matches!(arm, Arm::Download { .. })
-                .then(|| Ending::Cut(transfer(bytes[number], 100_000)))
-        })
-    };
-    assert_eq!(
-        only(&cut_at([16_384, 17_000, 16_384, 16_000, 16_384])),
-        (Verdict::VolumeCut, Confidence::Likely)
-    );
-    assert_eq!(
-        only(&cut_at([1_000, 70_000, 200_000, 5_000, 90_000])).0,
-        Verdict::Seen(Passive::BodyCut)
-    );
-    let slow = world(5, |arm, _| {
-        matches!(arm, Arm::Download { .. }).then(|| Ending::Unfinished(transfer(32_000, 8_000_000)))
-    });
-    assert_eq!(only(&slow), (Verdict::Throttling, Confidence::Likely));
-    let far = world(5, |arm, _| {
-        matches!(arm, Arm::Download { .. })
-            .then(|| Ending::Downloaded(transfer(262_144, 4_000_000)))
-    });
-    assert_eq!(only(&far).0, Verdict::Ok);
-}
-
-fn of_target(arm: &Arm) -> Option<IpAddr> {
-    match arm {
-        Arm::Dns {
-            of: Side::Target,
-            server,
-            ..
-        } => Some(*server),
-        _ => None,
-    }
-}
-
-#[test]
-fn nameservers() {
-    let second: IpAddr = SERVERS[1].parse().unwrap();
-    for (answer, verdict) in [
-        (resolved("NXDOMAIN", &[]), Verdict::DnsNxdomain),
-        (Ending::Failed(Failure::Timeout), Verdict::DnsTimeout),
-        (resolved("REFUSED", &[]), Verdict::Seen(Passive::DnsRefused)),
-    ] {
-        let all = world(5, |arm, _| of_target(arm).map(|_| answer.clone()));
-        assert_eq!(only(&all), (verdict, Confidence::Confirmed));
-        let one = world(5, |arm, _| {
-            of_target(arm)
-                .filter(|server| *server == second)
-                .map(|_| answer.clone())
-        });
-        assert_eq!(only(&one).0, Verdict::DnsInconsistent);
-        // Where the control is answered so too, the nameserver is at fault, not a rule for the name.
-        let dead = world(5, |arm, _| {
-            matches!(arm, Arm::Dns { .. }).then(|| answer.clone())
-        });
-        assert_eq!(only(&dead).0, Verdict::ControlFailed);
-    }
-    let bogon = world(5, |arm, _| match arm {
-        Arm::Dns { v6: false, .. } => of_target(arm).map(|_| resolved("NOERROR", &["127.0.0.1"])),
-        _ => None,
-    });
-    assert_eq!(only(&bogon), (Verdict::DnsBogon, Confidence::Confirmed));
-}
-
-#[test]
-fn a_name_that_may_not_exist_is_only_suspected() {
-    let mut experiment = world(5, |arm, _| {
-        of_target(arm).map(|_| resolved("NXDOMAIN", &[]))
-    });
-    experiment.host = "proxy.golang.orgg".into();
-    assert_eq!(
-        only(&experiment),
-        (Verdict::DnsNxdomain, Confidence::Suspected)
     );
 }
 

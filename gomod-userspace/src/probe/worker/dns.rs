@@ -3,10 +3,6 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use hickory_proto::{
-    op::{Edns, Message, MessageType, OpCode, Query},
-    rr::{Name, RecordType},
-};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UdpSocket,
@@ -18,17 +14,15 @@ use super::{
     Trace, broken,
     dial::dial,
 };
-use crate::wire::{
-    Parsed,
-    dns::{self, Response},
+use crate::{
+    nameserver::{address_question, answer_to},
+    wire::dns::Response,
 };
 
 /// After this long a datagram is sent once more: one that was lost by chance is no refusal to answer.
 const AGAIN: Duration = Duration::from_millis(1_500);
 /// What is told in place of NOERROR where that is an empty referral, which `go` takes for a failure of the server.
 const LAME: &str = "NOERROR, a referral";
-/// What `go` says it can take in a datagram.
-const DATAGRAM: u16 = 1232;
 
 pub(super) async fn ask(
     server: SocketAddr,
@@ -39,7 +33,9 @@ pub(super) async fn ask(
     trace: &mut Trace,
 ) -> Result<Ending, Failure> {
     let id = fastrand::u16(..);
-    let question = question(id, name, v6)?;
+    let question = address_question(id, name, v6).map_err(|error| Failure::System {
+        what: error.to_string(),
+    })?;
     let began = Instant::now();
     let mut answered = if tcp {
         Ok(stream(server, &question, id, limit, trace).await?)
@@ -56,27 +52,37 @@ pub(super) async fn ask(
     trace.took = began.elapsed();
     match answered {
         Err(_) => Err(Failure::Timeout),
-        Ok(Ok(Some(response))) => Ok(Ending::Resolved {
-            rcode: if response.lame {
-                LAME.to_owned()
-            } else {
-                response.rcode
-            },
-            addresses: response.answers,
-        }),
+        Ok(Ok(Some(response))) => Ok(resolved(response)),
         Ok(Ok(None)) => Err(Failure::System {
             what: format!("{server} answered with something that is no DNS message"),
         }),
-        Ok(Err(error)) => match error.raw_os_error() {
-            Some(
-                errno @ (libc::ECONNREFUSED
-                | libc::EHOSTUNREACH
-                | libc::ENETUNREACH
-                | libc::EACCES
-                | libc::EPERM),
-            ) => Err(Failure::DnsUnreachable { errno }),
-            _ => Err(broken(&error)),
+        Ok(Err(error)) => Err(unanswered(&error)),
+    }
+}
+
+/// What a response says.
+pub(super) fn resolved(response: Response) -> Ending {
+    Ending::Resolved {
+        rcode: if response.lame {
+            LAME.to_owned()
+        } else {
+            response.rcode
         },
+        addresses: response.answers,
+    }
+}
+
+/// Why a question could not be asked, or got no answer.
+pub(super) fn unanswered(error: &io::Error) -> Failure {
+    match error.raw_os_error() {
+        Some(
+            errno @ (libc::ECONNREFUSED
+            | libc::EHOSTUNREACH
+            | libc::ENETUNREACH
+            | libc::EACCES
+            | libc::EPERM),
+        ) => Failure::DnsUnreachable { errno },
+        _ => broken(error),
     }
 }
 
@@ -111,7 +117,7 @@ async fn stream(
         let length = stream.read_u16().await?;
         let mut answer = vec![0; usize::from(length)];
         stream.read_exact(&mut answer).await?;
-        Ok(read(&answer, id))
+        Ok(answer_to(id, &answer))
     };
     timeout(limit, exchange)
         .await
@@ -148,31 +154,8 @@ async fn datagram(
         };
         let length = received?;
         // An answer to nobody's question is passed over, as `go` does.
-        if let Some(response) = read(&buffer[..length], id) {
+        if let Some(response) = answer_to(id, &buffer[..length]) {
             return Ok(Some(response));
         }
-    }
-}
-
-fn question(id: u16, name: &str, v6: bool) -> Result<Vec<u8>, Failure> {
-    let system = |what: String| Failure::System { what };
-    let name = Name::from_ascii(format!("{name}.")).map_err(|error| system(error.to_string()))?;
-    let kind = if v6 { RecordType::AAAA } else { RecordType::A };
-    let mut message = Message::new(id, MessageType::Query, OpCode::Query);
-    message.metadata.recursion_desired = true;
-    message.add_query(Query::query(name, kind));
-    let mut edns = Edns::new();
-    edns.set_max_payload(DATAGRAM);
-    message.edns = Some(edns);
-    message.to_vec().map_err(|error| system(error.to_string()))
-}
-
-fn read(bytes: &[u8], id: u16) -> Option<Response> {
-    match dns::Message::parse(bytes) {
-        Ok(Parsed::Complete {
-            value: dns::Message::Response(response),
-            ..
-        }) if response.id == id => Some(response),
-        _ => None,
     }
 }

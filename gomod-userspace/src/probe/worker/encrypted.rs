@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{
     super::task::{Ending, Failure},
     Trace, broken,
+    dns::{resolved, unanswered},
 };
 use crate::nameserver::{DnsServer, NoAddress, UnexpectedStatus, ask_encrypted};
 
@@ -25,10 +26,7 @@ pub(super) async fn ask(
     let answered = ask_encrypted(server, name, v6, roots.clone(), limit).await;
     trace.took = began.elapsed();
     match answered {
-        Ok(response) => Ok(Ending::Resolved {
-            rcode: response.rcode,
-            addresses: response.answers,
-        }),
+        Ok(response) => Ok(resolved(response)),
         Err(error) => ending(&error),
     }
 }
@@ -52,7 +50,7 @@ fn ending(error: &io::Error) -> Result<Ending, Failure> {
             // An error that was put into one of these is not its source, but within it.
             Some(io) => match io.get_ref() {
                 Some(inner) => Some(inner),
-                None => return Err(of_socket(io)),
+                None => return Err(unanswered(io)),
             },
             None => one.source(),
         };
@@ -77,19 +75,6 @@ fn of_tls(error: &rustls::Error) -> Result<Ending, Failure> {
         other => Err(Failure::System {
             what: other.to_string(),
         }),
-    }
-}
-
-fn of_socket(error: &io::Error) -> Failure {
-    match error.raw_os_error() {
-        Some(
-            errno @ (libc::ECONNREFUSED
-            | libc::EHOSTUNREACH
-            | libc::ENETUNREACH
-            | libc::EACCES
-            | libc::EPERM),
-        ) => Failure::DnsUnreachable { errno },
-        _ => broken(error),
     }
 }
 

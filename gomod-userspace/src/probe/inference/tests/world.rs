@@ -138,3 +138,15 @@ pub(super) fn is_large(kind: Hello) -> bool {
         Hello::Go | Hello::Control | Hello::Http1 | Hello::NoAlpn
     )
 }
+
+/// The nameserver that is asked for the target, if one is.
+pub(super) fn of_target(arm: &Arm) -> Option<IpAddr> {
+    match arm {
+        Arm::Dns {
+            of: Side::Target,
+            server,
+            ..
+        } => Some(*server),
+        _ => None,
+    }
+}
